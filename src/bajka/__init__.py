@@ -1,0 +1,49 @@
+"""bajka: train a small GPT from scratch on your own texts, watch it learn, and write with it.
+
+    texts/  ->  corpus      Document            read, decode, clean, split
+            ->  tokenizer   Tokenizer           trained on these texts
+            ->  tokens      train.bin, val.bin  a batch is a pure function of data, seed and position
+            ->  model       Transformer         one model, four stock families
+            ->  generation  Text                prefill, decode, sampling
+            ->  evaluation  Loss                perplexity, bits per byte, a judge
+            ->  training    StepReport          plan, loop, optimizer, checkpoints
+            ->  export      folders             Hugging Face, model card, hub
+            ->  serving     HTTP                the studio
+            ->  cli         commands
+
+    import bajka
+    run = bajka.train("alice.txt", minutes=5)         # blocks; the same call again continues
+    run = bajka.open_run("runs/alice")
+    print(run.generate("Alice was", max_new_tokens=40, temperature=0))
+    print(run.evaluate().bits_per_byte)
+
+`bajka.training.steps` is the bare training loop. Nothing heavy is imported until one of these names is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bajka.run import Run, open_run
+    from bajka.training.train import train
+
+__version__ = "0.1.0"
+__all__ = ["Run", "__version__", "open_run", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch only when it is needed."""
+    if name == "train":
+        from bajka.training.train import train
+
+        return train
+    if name in ("Run", "open_run"):
+        import bajka.run
+
+        return getattr(bajka.run, name)
+    if name == "training":
+        import bajka.training
+
+        return bajka.training
+    raise AttributeError(f"module 'bajka' has no attribute {name!r}")

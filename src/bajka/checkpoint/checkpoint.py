@@ -1,0 +1,155 @@
+"""Checkpoints: a model folder plus the state of training, complete only when its manifest says so.
+
+checkpoints/step-000400/  config.json ... model.safetensors      the model, as anybody can load it
+                          training/optimizer.safetensors state.json
+                          manifest.json                          size and SHA-256 of every file, written last
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from bajka import durable
+from bajka.checkpoint.model_folder import read_weights
+from bajka.checkpoint.run_folder import RunFolder
+from bajka.errors import DamagedFileError, disk_errors
+
+POINTERS = ("last", "best", "cooldown")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint in memory: the model's tensors in Hugging Face's names, the optimizer's, and the state."""
+
+    folder: Path
+    weights: dict[str, Tensor]
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+def save_checkpoint(
+    run: RunFolder,
+    step: int,
+    *,
+    write_model: Callable[[Path], None],
+    tensors: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+    best: Mapping[str, Any] | None = None,
+    before_cooldown: bool = False,
+) -> Path:
+    """Write a checkpoint beside the old ones, point `last` at it (and `best`, `cooldown` if told), remove old ones.
+
+    `best` holds the facts of the best evaluation when this is the best model so far; then `model/` becomes it.
+    Nothing that existed is touched before the new checkpoint is complete.
+    """
+    final = _free_name(run, step)
+    temporary = final.with_name(final.name + durable.TEMPORARY)
+    with disk_errors("write the checkpoint", final):
+        if temporary.exists():
+            shutil.rmtree(temporary)
+        (temporary / "training").mkdir(parents=True)
+        try:
+            write_model(temporary)
+            cpu = {name: value.detach().to("cpu").contiguous() for name, value in tensors.items()}
+            save_file(cpu, temporary / "training" / "optimizer.safetensors")
+            durable.write_json(temporary / "training" / "state.json", dict(state))
+            durable.write_json(temporary / "manifest.json", make_manifest(temporary))
+            durable.publish_folder(temporary, final)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    previous = (run.read_pointer("last") or {}).get("checkpoint")
+    run.write_pointer("last", checkpoint=final.name, step=step, previous=previous)
+    if before_cooldown:
+        run.write_pointer("cooldown", checkpoint=final.name, step=step)
+    if best is not None:
+        run.write_pointer("best", checkpoint=final.name, step=step, **best)
+    if best is not None or not (run.model / "config.json").is_file():
+        publish_model(run, final)
+    remove_old(run)
+    return final
+
+
+def _free_name(run: RunFolder, step: int) -> Path:
+    """step-000400, or step-000400-2 when an extended run passes a step where an earlier life left its best model."""
+    name, number = f"step-{step:06d}", 2
+    folder = run.checkpoints / name
+    while folder.exists():
+        folder = run.checkpoints / f"{name}-{number}"
+        number += 1
+    return folder
+
+
+def make_manifest(folder: Path) -> dict[str, Any]:
+    """Size and SHA-256 of every file below `folder`, but for the manifest itself."""
+    files = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != "manifest.json":
+            facts = {"bytes": path.stat().st_size, "sha256": durable.sha256_of(path)}
+            files[path.relative_to(folder).as_posix()] = facts
+    return {"format": 1, "files": files}
+
+
+def verify(folder: Path) -> None:
+    """Raise `DamagedFileError` unless every file is there with the size and hash of the manifest."""
+    try:
+        files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+        for name, facts in files.items():
+            path = folder / name
+            if path.stat().st_size != facts["bytes"] or durable.sha256_of(path) != facts["sha256"]:
+                raise DamagedFileError(f"The checkpoint file {path} is damaged: it differs from its manifest.")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedFileError(f"The checkpoint {folder} is not whole: {error}.") from error
+
+
+def load_checkpoint(run: RunFolder, pointer: str, *, say: Callable[[str], None]) -> Checkpoint | None:
+    """The checkpoint that `pointer` names, else the next older good one (said aloud); None when there never was one.
+
+    Raises `DamagedFileError` when there are checkpoints but none is good.
+    """
+    first = run.read_pointer(pointer) or {}
+    names = [first.get("checkpoint"), first.get("previous")]
+    if pointer != "cooldown":
+        names += [(run.read_pointer(other) or {}).get("checkpoint") for other in ("last", "cooldown", "best")]
+    tried = list(dict.fromkeys(name for name in names if name))
+    for name in tried:
+        folder = run.checkpoints / Path(name).name
+        try:
+            verify(folder)
+            tensors = load_file(folder / "training" / "optimizer.safetensors")
+            state = json.loads((folder / "training" / "state.json").read_text(encoding="utf-8"))
+            return Checkpoint(folder, read_weights(folder), tensors, state)
+        except (DamagedFileError, OSError, ValueError) as error:
+            say(f"Warning: {error} Trying an earlier checkpoint.")
+    if tried:
+        raise DamagedFileError(f"No checkpoint of {run.path} is good any more; tried {', '.join(tried)}.")
+    return None
+
+
+def publish_model(run: RunFolder, checkpoint: Path) -> None:
+    """Make `model/` the model of `checkpoint`: each file replaced atomically, the weights last."""
+    files = [p for p in checkpoint.iterdir() if p.is_file() and p.name != "manifest.json"]
+    for path in sorted(files, key=lambda p: p.suffix == ".safetensors"):
+        durable.link_or_copy(path, run.model / path.name)
+
+
+def remove_old(run: RunFolder) -> None:
+    """Keep the last two, the best and the one before the cooldown; remove all others and leftovers of crashes."""
+    kept = {(run.read_pointer(name) or {}).get("checkpoint") for name in POINTERS}
+    kept.add((run.read_pointer("last") or {}).get("previous"))
+    if not run.checkpoints.is_dir():
+        return
+    for folder in run.checkpoints.iterdir():
+        if folder.is_dir() and folder.name not in kept:
+            if folder.name.endswith(durable.TEMPORARY):
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                durable.remove_folder(folder)

@@ -1,0 +1,139 @@
+"""The run folder: where everything of a run lies, who may write it, and its log of numbers.
+
+runs/alice/  config.toml plan.json metrics.jsonl samples.jsonl log.txt loss.png perplexity.png
+             model/  checkpoints/step-000400/ best.json last.json cooldown.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import tomli_w
+
+from bajka import durable
+from bajka.config import Settings, load_settings, wishes
+from bajka.errors import DamagedFileError, RunError, disk_errors
+
+
+class RunFolder:
+    """Paths and small files of one run; `RunFolder.open` checks that it is one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.model = path / "model"
+        self.checkpoints = path / "checkpoints"
+        self.config_file = path / "config.toml"
+        self.plan_file = path / "plan.json"
+        self.metrics_file = path / "metrics.jsonl"
+        self.samples_file = path / "samples.jsonl"
+        self.log_file = path / "log.txt"
+
+    @classmethod
+    def open(cls, path: Path | str) -> RunFolder:
+        """An existing run; raises `RunError` when the folder is none."""
+        folder = cls(Path(path).expanduser())
+        if not folder.path.is_dir():
+            raise RunError(f"There is no run {path}. `bajka train TEXTS` makes one.")
+        if not folder.config_file.is_file():
+            raise RunError(f"{path} is not a run: it has no config.toml. Give a folder that `bajka train` made.")
+        return folder
+
+    @property
+    def settings(self) -> Settings:
+        """What was asked for."""
+        return load_settings(self.config_file)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What was worked out, as saved; raises `DamagedFileError` when it cannot be read."""
+        try:
+            value = json.loads(self.plan_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DamagedFileError(
+                f"{self.plan_file} cannot be read ({error}): the run cannot be continued."
+            ) from error
+        return dict(value)
+
+    def write_settings(self, settings: Settings) -> None:
+        """Save what was asked for."""
+        durable.write_text(self.config_file, tomli_w.dumps(wishes(settings)))
+
+    def write_plan(self, plan: Mapping[str, Any]) -> None:
+        """Save what was worked out, durably: the clock's decision must stand before it takes effect."""
+        durable.write_json(self.plan_file, dict(plan))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out of this run; raises `RunError` when one is in it. The system frees it at our death."""
+        with disk_errors("write", self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.path / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                raise RunError(
+                    f"Another process is training in {self.path}. Wait for it, stop it, or choose another --out."
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All lines of metrics.jsonl: what was measured at which step."""
+        return read_lines(self.metrics_file)
+
+    def samples(self) -> list[dict[str, Any]]:
+        """All lines of samples.jsonl: what the model wrote at which step."""
+        return read_lines(self.samples_file)
+
+    def forget_after(self, step: int) -> None:
+        """Drop logged lines beyond `step`: a resumed run writes them again, an extended one writes others.
+
+        Dropped lines go to metrics-dropped.jsonl, so that nothing measured is lost.
+        """
+        for file in (self.metrics_file, self.samples_file):
+            lines = read_lines(file)
+            kept = [line for line in lines if line["step"] <= step]
+            dropped = [line for line in lines if line["step"] > step]
+            if len(kept) < len(lines):
+                durable.write_text(file, "".join(json_line(line) for line in kept))
+                for line in dropped:
+                    durable.append_line(file.with_name(f"{file.stem}-dropped.jsonl"), json_line(line))
+
+    def read_pointer(self, name: str) -> dict[str, Any] | None:
+        """A pointer file of checkpoints/ (best, last, cooldown), or None."""
+        try:
+            value = json.loads((self.checkpoints / f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return value if isinstance(value, dict) and isinstance(value.get("checkpoint"), str) else None
+
+    def write_pointer(self, name: str, **facts: Any) -> None:
+        """Replace a pointer file atomically."""
+        durable.write_json(self.checkpoints / f"{name}.json", facts)
+
+
+def json_line(value: Mapping[str, Any]) -> str:
+    """One line of a .jsonl file, letters of every script as they are."""
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a .jsonl file; a last line that a crash cut is skipped, a missing file is empty."""
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and isinstance(value.get("step"), int):
+            found.append(value)
+    return found

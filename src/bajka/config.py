@@ -1,0 +1,290 @@
+"""Every setting on one page: what the person may write in a TOML file or on the command line.
+
+Settings are wishes and are never changed. `None` means "the plan decides" (`bajka.training.plan` gives the number and
+its reason). One section per stage; field names are unique across sections, so the command line is flat:
+`n_layer` in `[model]` is `--n-layer`. Unknown names, wrong types and impossible values are reported all at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bajka.errors import SettingsError
+
+Family = Literal["modern", "llama", "gpt2", "gpt1"]
+Activation = Literal["swiglu", "gelu", "gelu_tanh", "relu"]
+ScheduleName = Literal["wsd", "cosine", "linear", "constant", "plateau"]
+Precision = Literal["bf16", "fp16", "fp32"]
+
+
+class Section(BaseModel):
+    """Base of the sections: frozen, and unknown names are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class CorpusSettings(Section):
+    """Which texts, how they become documents, and how they are split."""
+
+    texts: tuple[str, ...] = Field((), description="Files and folders to learn from.")
+    documents: Literal["auto", "file", "line", "marker"] = Field(
+        "auto", description="What one document is in a .txt: the file, a line, or what stands between marker lines."
+    )
+    marker: str = Field("<|endoftext|>", min_length=1, description="The line that separates documents.")
+    field: str | None = Field(None, description="JSON field that holds the text.")
+    column: str | None = Field(None, description="CSV column that holds the text.")
+    encoding: tuple[str, ...] = Field((), description='Encodings by file pattern, as "poems/*=koi8-r".')
+    split: Literal["auto", "documents", "tail", "characters"] = Field(
+        "auto",
+        description="How validation text is held out: whole documents by a hash, the tail of each document at a "
+        "paragraph, or exactly the last share of all characters.",
+    )
+    validation_share: float | None = Field(None, gt=0, lt=0.9, description="Share of the text held out (0-0.9).")
+
+
+class TokenizerSettings(Section):
+    """How text becomes numbers."""
+
+    tokenizer: str = Field(
+        "bpe",
+        description='"bpe" (trained on the texts), "characters", "bytes", "gpt2", a tokenizer.json, or a hub name.',
+    )
+    vocab_size: int | None = Field(None, ge=257, le=1_000_000, description="Entries of a trained vocabulary.")
+
+
+class ModelSettings(Section):
+    """The shape of the network."""
+
+    family: Family = Field("modern", description="Which stock architecture: modern (Qwen3), llama, gpt2, gpt1.")
+    n_layer: int | None = Field(None, ge=1, le=200, description="Blocks.")
+    n_head: int | None = Field(None, ge=1, description="Attention heads.")
+    n_kv_head: int | None = Field(None, ge=1, description="Key/value heads, shared by groups of heads.")
+    n_embd: int | None = Field(None, ge=8, description="Width.")
+    n_inner: int | None = Field(None, ge=8, description="Width inside the feed-forward part.")
+    context_length: int | None = Field(None, ge=8, description="Tokens the model sees at once.")
+    positions: Literal["rope", "learned", "sinusoidal"] | None = Field(
+        None, description="How positions are told apart."
+    )
+    rope_theta: float | None = Field(None, gt=0, description="Base of the rotary frequencies.")
+    activation: Activation | None = Field(None, description="Nonlinearity of the feed-forward part.")
+    tie_embeddings: bool | None = Field(None, description="Whether input embedding and output head are one matrix.")
+    bias: bool | None = Field(None, description="Whether linear layers and norms learn a bias (gpt2 and gpt1).")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Share of embedding and residual values dropped.")
+    attention_dropout: float = Field(0.0, ge=0, lt=1, description="Share of attention weights dropped.")
+
+
+class OptimizerSettings(Section):
+    """How weights are updated."""
+
+    optimizer: Literal["muon", "adamw", "adam"] | None = Field(
+        None, description="muon takes the matrices inside blocks and leaves the rest to AdamW."
+    )
+    learning_rate: float | None = Field(None, gt=0, description="Peak rate (with muon: of its matrices).")
+    adamw_learning_rate: float | None = Field(None, gt=0, description="With muon: peak rate of all other weights.")
+    weight_decay: float | None = Field(None, ge=0, description="Decoupled decay of matrices (coupled for adam).")
+    momentum: float = Field(0.95, ge=0, lt=1, description="Muon's momentum.")
+    beta1: float | None = Field(None, ge=0, lt=1, description="Adam's first decay rate.")
+    beta2: float | None = Field(None, ge=0, lt=1, description="Adam's second decay rate.")
+    gradient_clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 switches clipping off.")
+
+
+class ScheduleSettings(Section):
+    """How long, and how the rate moves on the way."""
+
+    schedule: ScheduleName | None = Field(
+        None,
+        description="wsd (flat, then a linear cooldown), cosine, linear, constant, or plateau (halved when stuck).",
+    )
+    minutes: float | None = Field(
+        None, gt=0, description="Active minutes from the start of the command to the last save."
+    )
+    steps: int | None = Field(None, ge=1, description="Optimizer updates.")
+    epochs: float | None = Field(None, gt=0, description="Times every training token is seen.")
+    warmup_steps: int | None = Field(None, ge=0, description="Steps over which the rate rises from zero.")
+    cooldown_share: float | None = Field(None, gt=0, le=1, description="wsd: last share of the run that cools down.")
+    final_rate_share: float | None = Field(None, ge=0, le=1, description="Rate at the end, as a share of the peak.")
+    plateau_every_steps: int = Field(100, ge=1, description="plateau: steps between its looks at the validation loss.")
+    plateau_patience: int = Field(3, ge=0, description="plateau: looks without improvement before the rate drops.")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: what the rate is multiplied by.")
+
+    @model_validator(mode="after")
+    def one_length(self) -> ScheduleSettings:
+        """A run has one length."""
+        given = [name for name in ("minutes", "steps", "epochs") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} were both given, but a run has one length: keep one of them")
+        return self
+
+
+class TrainSettings(Section):
+    """Batches, seed, and where the run goes."""
+
+    global_batch_size: int | None = Field(None, ge=1, description="Sequences per optimizer step.")
+    micro_batch_size: int | None = Field(None, ge=1, description="Sequences at once on one device.")
+    windows: Literal["packed", "sliding", "documents"] = Field(
+        "packed", description="Windows over shuffled documents, windows with a stride, or one document a row."
+    )
+    stride: int | None = Field(None, ge=1, description="sliding: tokens between the starts of two windows.")
+    seed: int = Field(1337, ge=0, lt=2**63, description="Seed of weights, batches, dropout and samples.")
+    from_model: str | None = Field(
+        None, description="Start from the weights of a run, a folder or a hub name (--from)."
+    )
+    out: str | None = Field(None, description="Folder of the run (default: runs/NAME, named after the texts).")
+    save_every_minutes: float = Field(3.0, gt=0, description="Minutes between checkpoints.")
+    save_every_steps: int | None = Field(None, ge=1, description="Steps between checkpoints, instead of minutes.")
+    tensorboard: bool = Field(False, description="Also write TensorBoard files.")
+
+
+class SampleSettings(Section):
+    """The samples shown while training, and the defaults of `generate`."""
+
+    prompts: tuple[str, ...] = Field((), description="Prompts to show while training (default: openings of the texts).")
+    max_new_tokens: int = Field(120, ge=1, description="Longest sample, in tokens.")
+    temperature: float = Field(0.8, ge=0, description="Randomness; 0 always takes the likeliest token.")
+    top_k: int | None = Field(None, ge=1, description="Choose among this many likeliest tokens.")
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="Choose among the likeliest tokens with this total share."
+    )
+    min_p: float | None = Field(None, ge=0, le=1, description="Drop tokens below this share of the likeliest one.")
+    repetition_penalty: float = Field(1.0, gt=0, description="Above 1: tokens already used become less likely.")
+
+
+class EvaluationSettings(Section):
+    """How often and on how much the model is judged while training."""
+
+    evaluate_every_steps: int | None = Field(None, ge=1, description="Steps between evaluations.")
+    evaluation_windows: int | None = Field(
+        None, ge=1, description="Validation windows per evaluation (default: by cost)."
+    )
+
+
+class HardwareSettings(Section):
+    """Where and how the arithmetic is done."""
+
+    device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1" or "mps".')
+    precision: Precision | Literal["auto"] = Field("auto", description="bf16 only where the hardware has it natively.")
+    compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile: auto uses it when it pays.")
+    deterministic: bool = Field(False, description="Bit-identical results on CUDA too, somewhat slower.")
+    threads: int | None = Field(None, ge=1, description="CPU threads (default: all).")
+
+
+class Settings(Section):
+    """All sections of one run, as written in `config.toml`."""
+
+    corpus: CorpusSettings = CorpusSettings()
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    model: ModelSettings = ModelSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    train: TrainSettings = TrainSettings()
+    sample: SampleSettings = SampleSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    hardware: HardwareSettings = HardwareSettings()
+
+
+SECTION_OF: dict[str, str] = {
+    name: section
+    for section, info in Settings.model_fields.items()
+    for name in info.annotation.model_fields  # type: ignore[union-attr]
+}
+"""The section of every field: flat names on the command line and in `bajka.train(...)` are looked up here."""
+
+OTHER_NAMES: dict[str, str] = {
+    "block_size": "context_length",
+    "max_iters": "steps",
+    "max_steps": "steps",
+    "batch_size": "global_batch_size",
+    "gradient_accumulation_steps": "micro_batch_size",
+    "eval_interval": "evaluate_every_steps",
+    "eval_iters": "evaluation_windows",
+    "warmup_iters": "warmup_steps",
+    "lr_decay_iters": "steps",
+    "min_lr": "final_rate_share",
+    "lr": "learning_rate",
+    "grad_clip": "gradient_clip",
+    "out_dir": "out",
+    "output_dir": "out",
+    "init_from": "from",
+    "dtype": "precision",
+    "num_train_epochs": "epochs",
+    "n_embed": "n_embd",
+    "d_model": "n_embd",
+    "hidden_size": "n_embd",
+    "num_hidden_layers": "n_layer",
+    "num_attention_heads": "n_head",
+    "n_positions": "context_length",
+}
+"""Names that people type from memory of nanoGPT and transformers, and what they are called here."""
+
+
+def suggestion(name: str) -> str:
+    """A sentence part that says what an unknown setting `name` may have meant, or an empty string."""
+    plain = name.strip("-").replace("-", "_")
+    if plain in OTHER_NAMES:
+        return f" (here it is called {OTHER_NAMES[plain]})"
+    close = difflib.get_close_matches(plain, list(SECTION_OF), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def settings_from(sections: dict[str, Any], *, source: str = "the settings") -> Settings:
+    """Validate nested `sections` into `Settings`; raises `SettingsError` naming every problem found at once."""
+    try:
+        return Settings.model_validate(sections)
+    except ValidationError as error:
+        problems = [_sentence(dict(one)) for one in error.errors()]
+    count = "There is a problem" if len(problems) == 1 else f"There are {len(problems)} problems"
+    raise SettingsError(f"{count} in {source}:\n" + "\n".join(f"  - {line}" for line in problems))
+
+
+def settings_with(base: Settings | None = None, /, *, source: str = "the settings", **flat: Any) -> Settings:
+    """`base` (default: no wishes) with flat `name=value` wishes on top, as typed on the command line."""
+    sections = wishes(base) if base else {}
+    unknown = [name for name in flat if name not in SECTION_OF]
+    if unknown:
+        raise SettingsError("; ".join(f"There is no setting {name}{suggestion(name)}" for name in unknown) + ".")
+    lengths = {"minutes", "steps", "epochs"}
+    if lengths & {name for name, value in flat.items() if value is not None}:
+        sections["schedule"] = {k: v for k, v in sections.get("schedule", {}).items() if k not in lengths}
+    for name, value in flat.items():
+        sections.setdefault(SECTION_OF[name], {})[name] = value
+    return settings_from(sections, source=source)
+
+
+def wishes(settings: Settings) -> dict[str, Any]:
+    """The nested dictionary of what was asked: only what was given, as TOML can hold it."""
+    return settings.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read a TOML settings page; raises `SettingsError` when it is missing, ill-formed or wrong."""
+    try:
+        sections = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise SettingsError(f"There is no settings file {path}. Give the path of an existing .toml file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The settings file {path} cannot be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"The settings file {path} is not valid TOML: {error}. Correct that line.") from error
+    return settings_from(sections, source=str(path))
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    """One problem found by pydantic as a sentence with the name, the value and what to do."""
+    where = [str(part) for part in problem["loc"]]
+    name = where[1] if len(where) > 1 else (where[0] if where else "")
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    match problem["type"]:
+        case "extra_forbidden" if len(where) == 1 and name in SECTION_OF:
+            return f"{name} stands outside its section: put it under [{SECTION_OF[name]}]"
+        case "extra_forbidden":
+            place = "section" if len(where) == 1 else "setting"
+            return f"there is no {place} {name}{suggestion(name)}"
+        case "value_error":
+            return message
+        case _:
+            return f"{name} = {problem['input']!r}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,139 @@
+"""The one module that writes files which must survive a crash: temporary name, fsync, rename, fsync of the folder.
+
+A reader sees the old file or the new one, never a part. `os.replace` is atomic on POSIX and Windows; Windows refuses it
+while a virus scanner or another reader holds the file, so it is retried there for a bounded time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bajka.errors import disk_errors
+
+TEMPORARY = ".tmp"
+_RETRY_SECONDS = 2.5
+_WINDOWS_BUSY = (5, 32, 33)  # access denied, sharing violation, lock violation
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that after any crash the old or the new file is there, whole."""
+    write_file(path, lambda temporary: _write_all(temporary, content))
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` in UTF-8 with newlines as they are."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_text` of indented JSON; numbers that JSON lacks (NaN) are refused."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, make it durable, and put it in place of `path`."""
+    temporary = path.with_name(path.name + TEMPORARY)
+    with disk_errors("write", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            sync_file(temporary)
+            replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def publish_folder(temporary: Path, final: Path) -> None:
+    """Make every file of the folder `temporary` durable, then rename it to `final`, which must not exist."""
+    with disk_errors("write", final):
+        for path in sorted(temporary.rglob("*")):
+            if path.is_file():
+                sync_file(path)
+        for path in [*(p for p in temporary.rglob("*") if p.is_dir()), temporary]:
+            sync_folder(path)
+        replace(temporary, final)
+        sync_folder(final.parent)
+
+
+def replace(source: Path, target: Path) -> None:
+    """`os.replace`, retried for a bounded time while Windows says that the file is in use."""
+    deadline = time.monotonic() + _RETRY_SECONDS
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except OSError as error:
+            if getattr(error, "winerror", None) not in _WINDOWS_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Put `source`'s content at `target` atomically: a hard link where the file system has them, else a copy."""
+    temporary = target.with_name(target.name + TEMPORARY)
+    with disk_errors("write", target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+            sync_file(temporary)
+        replace(temporary, target)
+        temporary.unlink(missing_ok=True)  # POSIX: renaming one link of a file onto another leaves both names
+        sync_folder(target.parent)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line; a crash may cut it, and readers of logs skip a last line that is cut."""
+    with disk_errors("write", path), path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(line.rstrip("\n") + "\n")
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder in two steps, so that a crash leaves no folder that looks whole: rename, then delete."""
+    if not path.exists():
+        return
+    with disk_errors("remove", path):
+        doomed = path.with_name(path.name + TEMPORARY)
+        if doomed.exists():
+            shutil.rmtree(doomed)
+        replace(path, doomed)
+        shutil.rmtree(doomed)
+
+
+def sync_file(path: Path) -> None:
+    """Ask the system to put the file's content on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Ask the system to put the folder's names on the disk, where the system can."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_all(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)

@@ -1,0 +1,53 @@
+"""`evaluate`: the final word on a model, strided over held-out text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bajka.checkpoint.model_folder import LoadedModel
+from bajka.checkpoint.run_folder import RunFolder
+from bajka.config import settings_with
+from bajka.corpus import read_corpus
+from bajka.errors import ModelError, TokenizerError
+from bajka.evaluation.loss import Loss, strided_loss
+from bajka.tokens.store import TokenSet, open_token_data, token_set
+
+
+def evaluate_model(
+    loaded: LoadedModel, texts: Sequence[str] = (), *, progress: Callable[[float], None] = lambda share: None
+) -> Loss:
+    """Strided loss on `texts` (files and folders, all of them), or on the validation text of the run that was named.
+
+    Raises `ModelError` when there are no texts and the model is no run with prepared data.
+    """
+    if texts:
+        corpus = read_corpus(settings_with(texts=tuple(texts)).corpus)
+        tokens = token_set([d.text for d in corpus.documents], loaded.tokenizer)
+    else:
+        tokens = validation_of(loaded)
+    return strided_loss(loaded.model, tokens, progress=progress)
+
+
+def validation_of(loaded: LoadedModel) -> TokenSet:
+    """The validation ids of the run that `loaded` came from."""
+    folder = next(
+        (f for f in (Path(loaded.name), *Path(loaded.name).resolve().parents) if (f / "config.toml").is_file()), None
+    )
+    if folder is None:
+        raise ModelError(
+            f"{loaded.name} is no run, so it has no validation text of its own: bajka evaluate MODEL TEXTS"
+        )
+    facts = RunFolder.open(folder).plan["data"]
+    prepared = Path(facts["folder"])
+    if not (prepared / "meta.json").is_file():
+        raise ModelError(
+            f"The prepared data {prepared} of this run is gone. Name texts to evaluate on: bajka evaluate {loaded.name} TEXTS"
+        )
+    data = open_token_data(prepared)
+    if data.tokenizer_fingerprint != loaded.tokenizer.fingerprint:
+        raise TokenizerError(
+            f"The ids in {prepared} were made by the tokenizer {data.tokenizer_fingerprint}, not by this model's "
+            f"({loaded.tokenizer.fingerprint}). Name texts to evaluate on."
+        )
+    return data.validation

@@ -1,0 +1,203 @@
+"""What this machine is: device, precision, memory, threads, and whether torch.compile can work here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bajka.config import HardwareSettings, Precision
+from bajka.errors import ResourceError, SettingsError
+
+DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The device a run uses, in facts that decide its speed and its bits."""
+
+    device: str
+    name: str
+    precision: Precision
+    threads: int
+    memory_bytes: int
+    can_compile: bool
+    torch_version: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of activations."""
+        return DTYPES[self.precision]
+
+    @property
+    def kind(self) -> str:
+        """cpu, cuda or mps."""
+        return self.device.split(":")[0]
+
+
+def find_machine(settings: HardwareSettings) -> Machine:
+    """Choose device and precision and set the number of CPU threads; raises `SettingsError` for what is not there."""
+    device = _device(settings.device)
+    kind = device.split(":")[0]
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    if settings.deterministic and kind == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    return Machine(
+        device=device,
+        name=device_name(device),
+        precision=_precision(settings.precision, device),
+        threads=torch.get_num_threads(),
+        memory_bytes=free_memory(device),
+        can_compile=settings.compile != "off" and can_compile(kind),
+        torch_version=torch.__version__,
+    )
+
+
+def _device(wish: str) -> str:
+    if wish == "auto":
+        if torch.cuda.is_available():
+            return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, number = wish.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+        raise SettingsError(f'device = {wish!r} is not a device: write "auto", "cpu", "cuda", "cuda:1" or "mps".')
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(
+            "device = cuda, but torch sees no NVIDIA GPU here. `bajka doctor` says why; --device cpu works."
+        )
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise SettingsError(f"device = {wish}, but there are only {torch.cuda.device_count()} GPUs, counted from 0.")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise SettingsError(
+            "device = mps, but this is no Mac with Apple silicon (or torch lacks it). Use --device cpu."
+        )
+    return wish
+
+
+def native_bf16(device: str) -> bool:
+    """Whether the hardware multiplies bf16 itself: `torch.cuda.is_bf16_supported` also says yes to emulation, and
+    emulated bf16 on a CPU is tens to hundreds of times slower than fp32 (pytorch#146508)."""
+    match device.split(":")[0]:
+        case "cuda":
+            return torch.cuda.get_device_capability(device) >= (8, 0)
+        case "cpu":
+            return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        case _:
+            return False
+
+
+def _precision(wish: str, device: str) -> Precision:
+    native = native_bf16(device)
+    kind = device.split(":")[0]
+    match wish:
+        case "bf16" if not native:
+            raise SettingsError(
+                f"precision = bf16, but {device_name(device)} has no native bf16. Leave it out, or use fp32."
+            )
+        case "fp16" if kind != "cuda":
+            raise SettingsError("precision = fp16 is for NVIDIA GPUs. Leave it out, or use fp32.")
+        case "bf16" | "fp16" | "fp32":
+            return wish
+        case _:
+            return "bf16" if native else "fp16" if kind == "cuda" else "fp32"
+
+
+def device_name(device: str) -> str:
+    """The device's name for people, as "AMD EPYC (2 threads)" or "NVIDIA GeForce RTX 3060"."""
+    match device.split(":")[0]:
+        case "cuda":
+            return torch.cuda.get_device_name(device)
+        case "mps":
+            return "Apple GPU"
+        case _:
+            return f"{_cpu_name()} ({torch.get_num_threads()} threads)"
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def free_memory(device: str) -> int:
+    """Bytes that can be used now: free dedicated memory of a GPU, available memory of the system otherwise."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    info = Path("/proc/meminfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("MemAvailable"):
+                return int(line.split()[1]) * 1024
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 8 << 30
+    return pages // 2
+
+
+def used_memory(device: str) -> int:
+    """Peak bytes this process used so far: on the GPU, or of system memory."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
+def can_compile(kind: str) -> bool:
+    """Whether torch.compile has what it needs: Triton for a GPU, a C++ compiler for a CPU."""
+    if kind == "cuda":
+        try:
+            import triton  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: F401
+        except ImportError:
+            return False
+        return True
+    return kind == "cpu" and cpp_compiler() is not None
+
+
+def cpp_compiler() -> str | None:
+    """Path of the C++ compiler that Inductor would call, if there is one."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"] if os.name != "nt" else ["cl"]
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+def matmul_rate(device: str, dtype: torch.dtype, *, seconds: float = 0.3) -> float:
+    """Measured multiply-adds x 2 per second of a matrix product of the shape that small models have."""
+    a = torch.randn(2048, 512, device=device).to(dtype)
+    b = torch.randn(512, 1024, device=device).to(dtype)
+    a @ b
+    synchronize(device)
+    count, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        for _ in range(4):
+            a @ b
+        synchronize(device)
+        count += 4
+    return count * 2.0 * 2048 * 512 * 1024 / (time.perf_counter() - start)
+
+
+def synchronize(device: str) -> None:
+    """Wait until the device has done what it was given."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def check_memory(need: int, machine: Machine, *, what: str) -> None:
+    """Raise `ResourceError` when an estimate exceeds what is free: a CPU out of memory is killed without a word."""
+    if need > machine.memory_bytes:
+        raise ResourceError(
+            f"{what} needs about {need / 2**30:.1f} GiB, but {machine.name} has {machine.memory_bytes / 2**30:.1f} GiB "
+            "free. Choose a smaller --n-embd, --n-layer, --context-length or --micro-batch-size."
+        )

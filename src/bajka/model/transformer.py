@@ -1,0 +1,265 @@
+"""One transformer for four families. Read it from the bottom: `Transformer`, `Block`, `Attention`, `FeedForward`.
+
+Letters of the shapes: B rows, T tokens of a row, C width (n_embd), H query heads, K key/value heads, D head_dim,
+S slots of the cache, V vocabulary. Weights are fp32; activations have the type that the embedding gives them (`dtype`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bajka.model.cache import Cache
+from bajka.model.config import ModelConfig
+from bajka.model.estimate import attention_width
+from bajka.tokens.batches import IGNORED
+
+
+class Linear(nn.Linear):
+    """A linear layer that casts its fp32 weight to the type of what it is given.
+
+    `sections` are the row counts of the separate matrices inside a fused weight (q, k, v): the optimizer treats each
+    on its own.
+    """
+
+    def __init__(self, n_in: int, *n_out: int, bias: bool) -> None:
+        super().__init__(n_in, sum(n_out), bias=bias)
+        self.sections = n_out
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., n_in) -> (..., n_out)
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        return F.linear(x, self.weight.to(x.dtype), bias)
+
+
+class Norm(nn.Module):
+    """RMSNorm, or LayerNorm for the GPTs, with statistics in at least fp32."""
+
+    def __init__(self, width: int, *, epsilon: float, layer: bool) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width)) if layer else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        if self.bias is not None:
+            return F.layer_norm(wide, self.weight.shape, self.weight, self.bias, self.epsilon).to(x.dtype)
+        return F.rms_norm(wide, self.weight.shape, self.weight, self.epsilon).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with grouped key/value heads, rotary positions and query/key norm where the family has them."""
+
+    def __init__(self, c: ModelConfig) -> None:
+        super().__init__()
+        self.c = c
+        kv = c.n_kv_head * c.head_dim
+        self.qkv = Linear(c.n_embd, c.n_head * c.head_dim, kv, kv, bias=c.is_gpt)
+        self.out = Linear(c.n_head * c.head_dim, c.n_embd, bias=c.is_gpt)
+        qk_norm = c.family == "modern"
+        self.q_norm = Norm(c.head_dim, epsilon=c.norm_epsilon, layer=False) if qk_norm else None
+        self.k_norm = Norm(c.head_dim, epsilon=c.norm_epsilon, layer=False) if qk_norm else None
+
+    def forward(self, x: Tensor, rotation: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
+        c = self.c
+        B, T, _ = x.shape
+        heads = self.qkv(x).view(B, T, c.n_head + 2 * c.n_kv_head, c.head_dim).transpose(1, 2)  # (B, H+2K, T, D)
+        q, k, v = heads.split((c.n_head, c.n_kv_head, c.n_kv_head), dim=1)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        if rotation is not None:
+            q, k = rotate(q, rotation), rotate(k, rotation)
+        mask = None
+        if cache is not None:
+            k, v, mask = cache.extend(layer, k, v)
+        if c.n_kv_head != c.n_head:
+            k, v = (t.repeat_interleave(c.n_head // c.n_kv_head, dim=1) for t in (k, v))
+        y = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            is_causal=mask is None and T > 1,
+            dropout_p=c.attention_dropout if self.training else 0.0,
+        )  # (B, H, T, D)
+        return self.out(y.transpose(1, 2).reshape(B, T, c.n_head * c.head_dim))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (arXiv 2002.05202), or GPT's two matrices with a nonlinearity between them."""
+
+    def __init__(self, c: ModelConfig) -> None:
+        super().__init__()
+        self.activation = c.activation
+        widths = (c.n_inner, c.n_inner) if c.activation == "swiglu" else (c.n_inner,)
+        self.up = Linear(c.n_embd, *widths, bias=c.is_gpt)  # swiglu: gate and up in one product
+        self.down = Linear(c.n_inner, c.n_embd, bias=c.is_gpt)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
+        x = self.up(x)
+        match self.activation:
+            case "swiglu":
+                gate, x = x.chunk(2, dim=-1)
+                x = F.silu(gate) * x
+            case "gelu":
+                x = F.gelu(x)
+            case "gelu_tanh":
+                x = F.gelu(x, approximate="tanh")
+            case "relu":
+                x = F.relu(x)
+        return self.down(x)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward around a residual stream: norms before each part, or after the sum (gpt1)."""
+
+    def __init__(self, c: ModelConfig) -> None:
+        super().__init__()
+        self.post_norm = c.family == "gpt1"
+        self.norm_1 = Norm(c.n_embd, epsilon=c.norm_epsilon, layer=c.is_gpt)
+        self.attention = Attention(c)
+        self.norm_2 = Norm(c.n_embd, epsilon=c.norm_epsilon, layer=c.is_gpt)
+        self.feed_forward = FeedForward(c)
+        self.dropout = c.dropout
+
+    def forward(self, x: Tensor, rotation: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
+        if self.post_norm:
+            x = self.norm_1(x + self.drop(self.attention(x, rotation, cache, layer)))
+            return self.norm_2(x + self.drop(self.feed_forward(x)))
+        x = x + self.drop(self.attention(self.norm_1(x), rotation, cache, layer))
+        return x + self.drop(self.feed_forward(self.norm_2(x)))
+
+    def drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+
+class Transformer(nn.Module):
+    """The model: embeddings, blocks, a head. `forward` gives logits, `loss` the summed cross entropy of a batch."""
+
+    def __init__(self, c: ModelConfig) -> None:
+        super().__init__()
+        self.config = c
+        self.embedding = nn.Embedding(c.vocab_size, c.n_embd)
+        self.positions = nn.Embedding(c.context_length, c.n_embd) if c.is_gpt else None
+        self.blocks = nn.ModuleList(Block(c) for _ in range(c.n_layer))
+        last_norm = c.family != "gpt1"
+        self.norm = Norm(c.n_embd, epsilon=c.norm_epsilon, layer=c.is_gpt) if last_norm else None
+        self.head = Linear(c.n_embd, c.vocab_size, bias=False)
+        if c.tie_embeddings:
+            self.head.weight = self.embedding.weight
+        rotations = None if c.is_gpt else rotary_table(c)
+        self.register_buffer("rotations", rotations, persistent=False)
+        self.rotations: Tensor | None
+        self.freeze()
+
+    def freeze(self) -> None:
+        """Take out of training what is fixed: sinusoidal positions, and the biases of a GPT without biases."""
+        if self.positions is not None and self.config.positions == "sinusoidal":
+            self.positions.weight.requires_grad_(False)
+        if self.config.is_gpt and not self.config.bias:
+            for name, parameter in self.named_parameters():
+                if name.endswith(".bias"):
+                    parameter.requires_grad_(False)
+
+    def forward(self, ids: Tensor, *, dtype: torch.dtype | None = None, cache: Cache | None = None) -> Tensor:
+        """Logits (B, T, V) in the activations' type for token `ids` (B, T).
+
+        With a `cache` the tokens go on from what it holds (see `bajka.model.cache`); it is advanced by T.
+        """
+        x, rotation = self.embed(ids, dtype=dtype, places=None if cache is None else cache.places(ids.shape[1]))
+        logits = self.head(self.hidden(x, rotation, cache))
+        if cache is not None:
+            cache.advance(ids.shape[1])
+        return logits
+
+    def embed(
+        self, ids: Tensor, *, dtype: torch.dtype | None = None, places: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Embedded tokens (B, T, C) in `dtype`, and the rotations (B or 1, 1, T, D) of their `places` (B, T)."""
+        c = self.config
+        T = ids.shape[1]
+        assert c.context_length >= T, f"{T} tokens in a context of {c.context_length}"
+        x = self.embedding(ids)
+        if self.positions is not None:
+            x = x + (self.positions.weight[:T] if places is None else self.positions(places))
+        x = x.to(dtype or x.dtype)
+        if c.dropout and self.training:
+            x = F.dropout(x, c.dropout)
+        if self.rotations is None:
+            return x, None
+        rotation = self.rotations[:T][None] if places is None else self.rotations[places]
+        return x, rotation[:, None].to(x.dtype if x.dtype == torch.float64 else torch.float32)
+
+    def hidden(self, x: Tensor, rotation: Tensor | None, cache: Cache | None = None) -> Tensor:
+        """The residual stream (B, T, C) after all blocks and the last norm."""
+        for layer, block in enumerate(self.blocks):
+            x = block(x, rotation, cache, layer)
+        return x if self.norm is None else self.norm(x)
+
+    def loss(self, ids: Tensor, targets: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+        """Cross entropy in nats, summed over the targets (B, T) that are not `IGNORED`, in fp32."""
+        return self.loss_of(*self.embed(ids, dtype=dtype), targets)
+
+    def loss_of(self, x: Tensor, rotation: Tensor | None, targets: Tensor) -> Tensor:
+        """`loss` from embedded tokens: the part that may be compiled (the look-up's backward may not: on a CPU
+        Inductor adds gradients with atomics, in no fixed order)."""
+        logits = self.head(self.hidden(x, rotation)).float()
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+
+    def reset(self, seed: int) -> None:
+        """Draw all weights anew from `seed`, on the CPU, so that every machine starts from the same numbers.
+
+        GPTs: GPT-2's 0.02, residual outputs divided by sqrt(2 n_layer). The others: 0.5 / sqrt(inputs), which keeps
+        the variance of activations below one whatever the width, and the head's logits near zero.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        c = self.config
+        for name, parameter in self.named_parameters():
+            if parameter.dim() < 2:
+                parameter.data.fill_(1.0 if name.endswith("weight") else 0.0)
+                continue
+            deviation = (
+                0.02 if c.is_gpt or "embedding" in name or "head" in name else 0.5 / math.sqrt(parameter.shape[1])
+            )
+            if name.endswith(("out.weight", "down.weight")):
+                deviation /= math.sqrt(2 * c.n_layer)
+            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float32) * deviation
+            parameter.data.copy_(drawn)
+        if self.positions is not None and c.positions == "sinusoidal":
+            self.positions.weight.data.copy_(sinusoidal_table(c))
+
+
+def rotary_table(c: ModelConfig) -> Tensor:
+    """Cosines and sines (context_length, D): the first half of the last axis holds cosines, the second sines.
+
+    RoPE (arXiv 2104.09864) in the half-split order of transformers. Angles in float64, stored in fp32.
+    """
+    frequencies = c.rope_theta ** (-torch.arange(0, c.head_dim, 2, dtype=torch.float64) / c.head_dim)
+    angles = torch.arange(c.context_length, dtype=torch.float64)[:, None] * frequencies
+    return torch.cat((angles.cos(), angles.sin()), dim=-1)
+
+
+def rotate(x: Tensor, rotation: Tensor) -> Tensor:
+    """Turn pairs (x[i], x[i + D/2]) of heads (B, H, T, D) by the angles of their positions."""
+    cosines, sines = rotation.chunk(2, dim=-1)  # (B or 1, 1, T, D/2)
+    first, second = x.chunk(2, dim=-1)
+    turned = torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
+    return turned.to(x.dtype)
+
+
+def sinusoidal_table(c: ModelConfig) -> Tensor:
+    """The fixed positions (context_length, C) of "Attention is all you need" (arXiv 1706.03762, 3.5)."""
+    frequencies = 10_000.0 ** (-torch.arange(0, c.n_embd, 2, dtype=torch.float64) / c.n_embd)
+    angles = torch.arange(c.context_length, dtype=torch.float64)[:, None] * frequencies
+    table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, : c.n_embd]
+    return (0.02 * math.sqrt(2.0) * table).float()  # on the scale of the embeddings
+
+
+def fused_rows(c: ModelConfig) -> tuple[int, int, int]:
+    """Rows of q, k and v inside the fused projection."""
+    kv = c.n_kv_head * c.head_dim
+    assert attention_width(c) == c.n_head * c.head_dim + 2 * kv
+    return c.n_head * c.head_dim, kv, kv

@@ -1,0 +1,72 @@
+"""`Run`: the one handle for what training made. Open it, write with it, judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bajka.checkpoint.model_folder import LoadedModel, load_model
+from bajka.checkpoint.run_folder import RunFolder
+from bajka.config import Settings
+from bajka.evaluation.evaluate import evaluate_model
+from bajka.evaluation.loss import Loss
+from bajka.generation.sampling import Sampling
+from bajka.generation.write import Text, clamp, generate
+
+
+class Run:
+    """A run on disk. The model is loaded when it is first needed, on the CPU or on `device`."""
+
+    def __init__(self, folder: RunFolder, *, device: str = "cpu") -> None:
+        self.folder, self.device = folder, device
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.folder.path
+
+    @property
+    def settings(self) -> Settings:
+        """What was asked for."""
+        return self.folder.settings
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What was worked out, and what the clock decided."""
+        return self.folder.plan
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every line of metrics.jsonl, in order of steps."""
+        return self.folder.metrics()
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The best model of the run and its tokenizer."""
+        return load_model(str(self.path), device=self.device)
+
+    def generate(self, prompt: str = "", **sampling: Any) -> str:
+        """`prompt` continued by the model, as one string.
+
+        `sampling` are the fields of `bajka.generation.sampling.Sampling`: `max_new_tokens=40, temperature=0, seed=1`.
+        """
+        return self.write([prompt], **sampling)[0].whole
+
+    def write(self, prompts: Sequence[str], *, n: int = 1, **sampling: Any) -> list[Text]:
+        """`n` texts for each prompt, in order, with their ids and why each ended."""
+        options, _ = clamp(Sampling(**sampling), vocab_size=self.loaded.tokenizer.vocab_size)
+        return generate(self.loaded.model, self.loaded.tokenizer, prompts, n=n, sampling=options)
+
+    def evaluate(self, texts: Sequence[str] = ()) -> Loss:
+        """Loss, perplexity, bits per byte and per letter on files or folders, or on the run's own validation text."""
+        return evaluate_model(self.loaded, texts)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+
+def open_run(path: str | Path, *, device: str = "cpu") -> Run:
+    """The run in the folder `path`; raises `RunError` when there is none."""
+    return Run(RunFolder.open(path), device=device)

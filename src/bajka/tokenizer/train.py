@@ -1,0 +1,120 @@
+"""Making a tokenizer: trained on the texts, built from their characters or from bytes, or taken from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import tokenizers
+from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+
+from bajka.config import TokenizerSettings
+from bajka.errors import TokenizerError
+from bajka.tokenizer.kinds import END_OF_TEXT, QWEN2, pieces
+from bajka.tokenizer.tokenizer import Tokenizer, checked, id_of, start_with
+
+_LONGEST_WORD = 256
+"""Characters of a word that training looks at as one: merging inside longer ones takes quadratic time."""
+
+_SIZES = ((100_000, 512), (500_000, 1024), (2_000_000, 2048), (20_000_000, 4096), (200_000_000, 8192))
+_LARGEST = 16_384
+
+
+def choose_vocab_size(corpus_bytes: int) -> tuple[int, str]:
+    """Entries of a vocabulary to train for so many UTF-8 bytes of text, and the reason as half a sentence."""
+    megabytes = (
+        f"{corpus_bytes / 1e6:,.1f} MB of text" if corpus_bytes >= 100_000 else f"{corpus_bytes:,} bytes of text"
+    )
+    size = next((size for limit, size in _SIZES if corpus_bytes < limit), _LARGEST)
+    return size, f"{megabytes}: enough to see each of {size:,} entries often, and a small head is fast"
+
+
+def train_tokenizer(settings: TokenizerSettings, texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
+    """The tokenizer that `settings` names, whose prompts begin with exactly one end-of-text.
+
+    Only "bpe" reads `vocab_size`, and gets fewer entries when the texts have no more pairs that occur twice: the
+    result's `vocab_size` is the real one. Raises `TokenizerError` when there is no text to train on, and what
+    `Tokenizer.load` raises.
+    """
+    match settings.tokenizer:
+        case "bpe":
+            return _train_bpe(texts, vocab_size=vocab_size)
+        case "characters":
+            return _from_characters(texts)
+        case "bytes":
+            return _from_bytes()
+        case place:
+            return Tokenizer.load(place).with_start()
+
+
+def _train_bpe(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
+    """Byte-level byte pair encoding: every string has ids, and they decode to the same string."""
+    split = pre_tokenizers.Split(Regex(QWEN2), "isolated")
+    shorten = pre_tokenizers.Split(
+        Regex(f"(?m:.{{1,{_LONGEST_WORD}}})"), "isolated"
+    )  # (?m: is Oniguruma's "dot matches all"
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    backend = tokenizers.Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.Sequence([split, shorten, to_bytes])
+    backend.train_from_iterator((piece for text in _some(texts) for piece in pieces(text, "bpe")), trainer)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
+    backend.decoder = decoders.ByteLevel()
+    return _finished(backend)
+
+
+def _from_characters(texts: Iterable[str]) -> Tokenizer:
+    """One id for each character of the texts, and for each byte, in which other characters are written."""
+    letters: set[str] = set()
+    for text in _some(texts):
+        letters.update(text)
+    tokens = [END_OF_TEXT, *(f"<0x{byte:02X}>" for byte in range(256)), *sorted(letters)]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True))
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    return _finished(backend)
+
+
+def _from_bytes() -> Tokenizer:
+    """One id for each byte of UTF-8: byte b is id b + 1."""
+    tokens = [END_OF_TEXT, *_byte_letters()]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    return _finished(backend)
+
+
+def _byte_letters() -> Iterator[str]:
+    """The visible character that stands for byte 0, 1, ... 255 in GPT-2's byte-level form (its `bytes_to_unicode`)."""
+    visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    replacement = 0x100
+    for byte in range(256):
+        if byte in visible:
+            yield chr(byte)
+        else:
+            yield chr(replacement)
+            replacement += 1
+
+
+def _finished(backend: tokenizers.Tokenizer) -> Tokenizer:
+    backend.post_processor = start_with(END_OF_TEXT, id_of(backend, END_OF_TEXT))
+    return Tokenizer(backend)
+
+
+def _some(texts: Iterable[str]) -> Iterator[str]:
+    """The texts that are not empty; `TokenizerError` at the end when there was none."""
+    found = False
+    for text in texts:
+        if text:
+            found = True
+            yield checked(text)
+    if not found:
+        raise TokenizerError(
+            "There is no text to make a tokenizer from: the texts are empty. Give texts with some words."
+        )

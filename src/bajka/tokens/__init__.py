@@ -1,0 +1,6 @@
+"""Ids on disk (`store`, made by `prepare`), and batches as a pure function of data, seed and position (`batches`)."""
+
+from bajka.tokens.batches import IGNORED, Batch, Batches
+from bajka.tokens.store import TokenData, TokenSet, open_token_data
+
+__all__ = ["IGNORED", "Batch", "Batches", "TokenData", "TokenSet", "open_token_data"]

@@ -1,0 +1,43 @@
+"""Active time: seconds since the command began, plus those of earlier sessions of the run. A closed lid does not count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bajka.training.schedule import Cooldown, Schedule
+
+
+@dataclass
+class Clock:
+    """A stopwatch over `now` (seconds, monotonic; on Linux and macOS it stands still while the machine sleeps).
+
+    `earlier` are the active seconds that a resumed run brings along, `began` is when this command started.
+    """
+
+    now: Callable[[], float] = time.monotonic
+    earlier: float = 0.0
+    began: float = field(default=-1.0)
+
+    def __post_init__(self) -> None:
+        if self.began < 0:
+            self.began = self.now()
+
+    def seconds(self) -> float:
+        """Active seconds so far."""
+        return self.earlier + self.now() - self.began
+
+
+def decide_cooldown(
+    schedule: Schedule, *, step: int, elapsed: float, budget: float, step_seconds: float, reserve: float
+) -> Cooldown | None:
+    """The clock's one decision, once its moment has come: enough steps to fill what is left of `budget` seconds.
+
+    `step_seconds` is what a step takes, its share of evaluations and saves included; `reserve` is kept for the last
+    evaluation and save. Before the moment: None.
+    """
+    usable = budget - reserve
+    if elapsed < schedule.clock_share * usable or (step < schedule.warmup_steps and elapsed < usable):
+        return None
+    return Cooldown(step, max(0, int((usable - elapsed) / max(step_seconds, 1e-6))))

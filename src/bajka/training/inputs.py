@@ -1,0 +1,159 @@
+"""From settings to token ids: read, split, tokenize, encode; everything said aloud on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bajka.config import Settings
+from bajka.corpus import Corpus, Split, read_corpus, split_documents
+from bajka.errors import CorpusError, SettingsError
+from bajka.tokenizer import Tokenizer, choose_vocab_size, train_tokenizer
+from bajka.tokens.prepare import prepare
+from bajka.tokens.store import TokenData, is_token_folder, open_foreign_bins, open_token_data
+from bajka.training.plan import CorpusFacts
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What training reads: ids and the tokenizer that made them; `openings` are beginnings of validation texts."""
+
+    data: TokenData
+    tokenizer: Tokenizer
+    openings: tuple[str, ...]
+
+    @property
+    def facts(self) -> CorpusFacts:
+        """Counts for the plan."""
+        return CorpusFacts(
+            train_tokens=len(self.data.train),
+            validation_tokens=len(self.data.validation),
+            documents=len(self.data.train.starts),
+            bytes=self.data.train.bytes + self.data.validation.bytes,
+            vocab_size=self.tokenizer.vocab_size,
+            same_book=bool(self.data.meta.get("split", {}).get("same_book")),
+        )
+
+
+def name_of(settings: Settings) -> str:
+    """A short name for a run or its data, after the first of its texts."""
+    texts = settings.corpus.texts
+    if not texts:
+        raise SettingsError("There are no texts to learn from. Name files or folders: bajka train path/to/texts")
+    path = Path(texts[0]).expanduser()
+    stem = path.stem if path.suffix and not path.is_dir() else path.name or path.resolve().name
+    name = re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:60] or "texts"
+    return name if len(texts) == 1 else f"{name}-and-more"
+
+
+def prepare_inputs(settings: Settings, *, parent: Path, say: Say, tokenizer: Tokenizer | None = None) -> Inputs:
+    """Read the texts, split them, make or take the tokenizer, encode; a folder of token files is taken as it is.
+
+    `tokenizer` overrules the settings (that of the weights training starts from). Ids go to a folder of `parent`.
+    """
+    texts = settings.corpus.texts
+    if len(texts) == 1 and is_token_folder(Path(texts[0]).expanduser()):
+        return _given_tokens(Path(texts[0]).expanduser(), settings, tokenizer, say)
+    name = name_of(settings)
+    corpus, split = read_and_split(settings, say)
+    if tokenizer is None:
+        tokenizer = make_tokenizer(settings, split, say)
+    data = prepare(split, tokenizer, parent=parent, name=name)
+    for side, tokens in (("Training", data.train), ("Validation", data.validation)):
+        say(
+            f"{side}: {len(tokens):,} tokens in {len(tokens.starts):,} documents, "
+            f"{tokens.bytes:,} bytes ({tokens.bytes_per_token:.2f} bytes a token)."
+        )
+    return Inputs(data, tokenizer, openings_of(data, tokenizer))
+
+
+def read_and_split(settings: Settings, say: Say) -> tuple[Corpus, Split]:
+    """The documents and their split, with what a person should know of them said."""
+    corpus = read_corpus(settings.corpus)
+    say(f"Read {len(corpus.documents):,} documents, {corpus.bytes:,} bytes, {corpus.letters:,} letters.")
+    for file in corpus.files:
+        if file.note:
+            say(f"  {file.name}: {file.note}")
+        if not file.encoding.sure:
+            say(f"  UNSURE: {file.name} was read as {file.encoding.name}: {file.encoding.sample}")
+    for skipped in corpus.skipped[:10]:
+        say(f"  Skipped {skipped.name}: {skipped.reason}")
+    if len(corpus.skipped) > 10:
+        say(f"  ... and {len(corpus.skipped) - 10} more; `bajka inspect` lists them all.")
+    split = split_documents(corpus, settings.corpus)
+    say(split.how)
+    return corpus, split
+
+
+def make_tokenizer(settings: Settings, split: Split, say: Say) -> Tokenizer:
+    """The tokenizer of a new run: trained on the training side alone, or taken from where the settings say."""
+    total = split.train_bytes
+    size, reason = choose_vocab_size(total)
+    if settings.tokenizer.vocab_size is not None:
+        size, reason = settings.tokenizer.vocab_size, "you set it"
+    tokenizer = train_tokenizer(settings.tokenizer, (d.text for d in split.train), vocab_size=size)
+    if settings.tokenizer.tokenizer != "bpe":
+        say(f"Tokenizer: {settings.tokenizer.tokenizer}, {tokenizer.vocab_size:,} entries.")
+    elif tokenizer.vocab_size < size:
+        say(f"Vocabulary: {tokenizer.vocab_size:,} entries; {size:,} were wanted ({reason}), the text has no more.")
+    else:
+        say(f"Vocabulary: {tokenizer.vocab_size:,} entries ({reason}).")
+    return tokenizer
+
+
+def openings_of(data: TokenData, tokenizer: Tokenizer, *, count: int = 3, words: int = 4) -> tuple[str, ...]:
+    """The first few words of some validation documents (or places of one): prompts for those who gave none."""
+    ids, starts = data.validation.ids, [int(s) for s in data.validation.starts]
+    if len(starts) < count:
+        starts = [len(ids) * i // count for i in range(count)]
+    else:
+        starts = [starts[len(starts) * i // count] for i in range(count)]
+    found = []
+    for start in starts:
+        text = tokenizer.decode([int(i) for i in ids[start : start + 64] if i != data.end_of_text]).replace(
+            "\ufffd", ""
+        )
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if start not in data.validation.starts and len(lines) > 1:
+            lines = lines[1:]  # the first one is the rest of a line
+        text = " ".join(lines)
+        opening = " ".join(text.split()[:words]) if " " in text else text[:8]
+        if opening and opening not in found:
+            found.append(opening)
+    return tuple(found)
+
+
+def _given_tokens(folder: Path, settings: Settings, tokenizer: Tokenizer | None, say: Say) -> Inputs:
+    """A folder with `train.bin` and `val.bin`: ours with its description, or one that nanoGPT wrote."""
+    if tokenizer is None:
+        named = settings.tokenizer.tokenizer
+        if (folder / "tokenizer.json").is_file() and named == "bpe":
+            tokenizer = Tokenizer.load(folder)
+        elif named in ("bpe", "characters", "bytes"):
+            raise SettingsError(
+                f"{folder} holds token ids, but not what made them. Name the tokenizer: --tokenizer gpt2, or the path "
+                "of a tokenizer.json."
+            )
+        else:
+            tokenizer = Tokenizer.load(named).with_start()
+    if (folder / "meta.json").is_file():
+        data = open_token_data(folder)
+        if data.tokenizer_fingerprint != tokenizer.fingerprint:
+            raise CorpusError(
+                f"The ids in {folder} were made by the tokenizer {data.tokenizer_fingerprint}, not by "
+                f"{tokenizer.fingerprint}. Give the texts instead, or leave --tokenizer out."
+            )
+    else:
+        data = open_foreign_bins(
+            folder,
+            vocab_size=tokenizer.vocab_size,
+            end_of_text=tokenizer.end_of_text,
+            tokenizer_fingerprint=tokenizer.fingerprint,
+            decode=tokenizer.decode,
+        )
+    say(f"Token files: {len(data.train):,} training and {len(data.validation):,} validation tokens.")
+    return Inputs(data, tokenizer, openings_of(data, tokenizer))

@@ -1,0 +1,436 @@
+"""The plan: what was worked out from settings, corpus and machine, every number with its reason.
+
+What the person set is kept and the rest is planned around it. The plan is made before anything is allocated and saved
+as `plan.json`; the settings stay what they were.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from bajka.config import Settings
+from bajka.errors import CorpusError, SettingsError
+from bajka.hardware import Machine
+from bajka.model import ModelConfig
+from bajka.model.estimate import flops_per_token, parameters, training_memory
+from bajka.model.families import feed_forward_width, preset
+from bajka.training.optimizer import Recipe
+from bajka.training.schedule import Schedule
+
+SHAPES = ((2, 64), (3, 128), (4, 192), (4, 256), (6, 320), (6, 384), (8, 512), (12, 768), (16, 1024))
+"""Depth and width from about 0.1 to 200 million weights in blocks; heads are 64 wide (32 below a width of 192)."""
+
+SMALLEST_CONTEXT = 32
+TRAINING_WINDOWS, VALIDATION_WINDOWS = 200, 8
+LITTLE_TEXT_EPOCHS = 6.0
+DEFAULT_MINUTES = 10.0
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What the plan needs to know of the texts, in tokens of the chosen tokenizer."""
+
+    train_tokens: int
+    validation_tokens: int
+    documents: int
+    bytes: int
+    vocab_size: int
+    same_book: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All numbers of a run. `reasons` has a sentence for each one that was worked out; `notes` are for the person."""
+
+    model: ModelConfig
+    recipe: Recipe
+    schedule: Schedule
+    minutes: float | None
+    global_batch_size: int
+    micro_batch_size: int
+    windows: str
+    stride: int | None
+    seed: int
+    evaluate_every_steps: int
+    evaluation_windows: int
+    compile: bool
+    expected_steps: int
+    expected_epochs: float
+    expected_tokens_per_second: float
+    expected_memory_bytes: int
+    reasons: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON's types, for `plan.json`."""
+        return asdict(replace(self, model=None)) | {"model": self.model.model_dump()}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Plan:
+        """The plan that `as_dict` saved."""
+        known = {name: value[name] for name in cls.__dataclass_fields__}
+        known["model"] = ModelConfig(**value["model"])
+        known["recipe"] = Recipe(**value["recipe"])
+        known["schedule"] = Schedule(**value["schedule"])
+        known["notes"] = tuple(value["notes"])
+        return cls(**known)
+
+
+class _Choices:
+    """Collects numbers and their reasons; what the person set wins."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    def take(self, name: str, wish: Any, planned: Any, reason: str) -> Any:
+        """`wish` if there is one, else `planned`; remembers why."""
+        if wish is not None:
+            self.reasons[name] = "you set it"
+            return wish
+        self.reasons[name] = reason
+        return planned
+
+
+def make_plan(
+    settings: Settings,
+    facts: CorpusFacts,
+    machine: Machine,
+    *,
+    matmul_rate: float,
+    imported: ModelConfig | None = None,
+) -> Plan:
+    """Work out everything that `settings` left open; `matmul_rate` is the measured FLOP/s of this machine.
+
+    `imported` is the shape of the model that training starts from. Raises `CorpusError` when the text is too little for
+    one window, `SettingsError` or `ModelError` for wishes that cannot be met.
+    """
+    c = _Choices()
+    minutes = _minutes(settings, c)
+    compile_ = _compile(settings, machine, minutes, c)
+    rate = matmul_rate * _utilisation(machine, compile_)
+    if imported is None:
+        model = _shape(settings, facts, machine, rate, minutes, c)
+    else:
+        model = _imported_shape(settings, facts, imported, c)
+    tokens_per_second = rate / flops_per_token(model)
+    windows_per_epoch = _windows_per_epoch(settings, facts, model.context_length)
+    batch = c.take(
+        "global_batch_size",
+        settings.train.global_batch_size,
+        _batch(machine, model.context_length, windows_per_epoch),
+        f"about {4096 if machine.kind == 'cpu' else 16384:,} tokens a step, at least eight steps an epoch",
+    )
+    steps = _steps(settings, minutes, windows_per_epoch, batch, tokens_per_second, model.context_length)
+    epochs = steps * batch / windows_per_epoch
+    model = _dropout(settings, model, epochs, c, imported=imported is not None)
+    recipe = _recipe(settings, model, epochs, c, imported=imported is not None)
+    micro = min(batch, settings.train.micro_batch_size or _micro(machine, model, batch))
+    c.take("micro_batch_size", settings.train.micro_batch_size, micro, "what fits in memory at once")
+    evaluation_windows = settings.evaluation.evaluation_windows or _evaluation_windows(facts, model, steps, batch)
+    return Plan(
+        model=model,
+        recipe=recipe,
+        schedule=_schedule(settings, steps, minutes, c, imported=imported is not None),
+        minutes=minutes,
+        global_batch_size=batch,
+        micro_batch_size=micro,
+        windows=settings.train.windows,
+        stride=settings.train.stride,
+        seed=settings.train.seed,
+        evaluate_every_steps=c.take(
+            "evaluate_every_steps",
+            settings.evaluation.evaluate_every_steps,
+            max(10, _round(steps / 20)),
+            "about twenty times a run",
+        ),
+        evaluation_windows=evaluation_windows,
+        compile=compile_,
+        expected_steps=steps,
+        expected_epochs=epochs,
+        expected_tokens_per_second=tokens_per_second,
+        expected_memory_bytes=training_memory(
+            model, micro_batch_size=micro, bytes_per_activation=4 if machine.precision == "fp32" else 2
+        ),
+        reasons=c.reasons,
+        notes=_notes(facts, model, epochs),
+    )
+
+
+def _minutes(settings: Settings, c: _Choices) -> float | None:
+    schedule = settings.schedule
+    if schedule.steps is not None or schedule.epochs is not None:
+        return None
+    return float(c.take("minutes", schedule.minutes, DEFAULT_MINUTES, "no length was given: a first look"))
+
+
+def _compile(settings: Settings, machine: Machine, minutes: float | None, c: _Choices) -> bool:
+    match settings.hardware.compile:
+        case "off":
+            return False
+        case "on":
+            if not machine.can_compile:
+                raise SettingsError(
+                    "compile = on, but torch.compile cannot work here: it needs a C++ compiler (or Triton on a GPU). "
+                    "`bajka doctor` tells what is missing; --compile off trains without."
+                )
+            c.reasons["compile"] = "you set it"
+            return True
+        case "auto":
+            pays = machine.can_compile and machine.kind != "mps" and (minutes or 0.0) >= 4.0
+            c.reasons["compile"] = (
+                "the run is long enough to win back the half minute it takes"
+                if pays
+                else "off: it takes up to half a minute, which a run of unknown or few minutes does not win back"
+            )
+            return pays
+
+
+def _utilisation(machine: Machine, compiled: bool) -> float:
+    """Share of the matrix rate that a whole training step reaches (measured on two CPU cores, docs/experiments.md)."""
+    if machine.kind == "cpu":
+        return (0.40 if compiled else 0.27) if machine.precision == "bf16" else (0.65 if compiled else 0.55)
+    return 0.30 if compiled else 0.20
+
+
+def _shape(
+    settings: Settings, facts: CorpusFacts, machine: Machine, rate: float, minutes: float | None, c: _Choices
+) -> ModelConfig:
+    """The largest of the sensible shapes that the time lets see enough tokens, and that the text does not starve."""
+    wish, family = settings.model, settings.model.family
+    context = _context(settings, facts, machine, c)
+    budget = rate * 60.0 * minutes * 0.8 if minutes is not None else None
+    chosen = SHAPES[0]
+    reason = "the smallest shape"
+    for depth, width in SHAPES:
+        candidate = _configuration(settings, facts, context, depth, width)
+        weights = parameters(candidate)
+        if weights > max(facts.train_tokens, 100_000) * 4:
+            break
+        if budget is not None and budget / flops_per_token(candidate) < 0.5 * weights:
+            break
+        if budget is None and weights > facts.train_tokens / 2 and (depth, width) != SHAPES[1]:
+            break
+        chosen = (depth, width)
+        reason = "the largest shape that this text and this time can teach"
+    depth = c.take("n_layer", wish.n_layer, chosen[0], reason)
+    width = c.take("n_embd", wish.n_embd, chosen[1], reason)
+    model = _configuration(settings, facts, context, depth, width)
+    c.take("n_head", wish.n_head, model.n_head, f"heads of {model.head_dim}")
+    c.take("n_inner", wish.n_inner, model.n_inner, "the family's usual ratio to n_embd")
+    tied = "as the stock architecture" if model.is_gpt else "embedding and head share one matrix from 16,384 entries on"
+    c.take("tie_embeddings", wish.tie_embeddings, model.tie_embeddings, tied)
+    return model
+
+
+def _configuration(settings: Settings, facts: CorpusFacts, context: int, depth: int, width: int) -> ModelConfig:
+    """A full shape of this depth and width with the person's wishes in it."""
+    wish = settings.model
+    n_head = wish.n_head or max(1, width // (64 if width >= 192 else 32))
+    base = preset(wish.family)
+    base |= {"tie_embeddings": wish.family in ("gpt2", "gpt1") or facts.vocab_size >= 16_384}
+    base |= {
+        name: value
+        for name in ("positions", "rope_theta", "activation", "tie_embeddings", "bias")
+        if (value := getattr(wish, name)) is not None
+    }
+    if width % n_head:
+        near = max(1, round(width / n_head))
+        raise SettingsError(
+            f"n_head = {n_head} does not divide n_embd = {width}. Choose n_embd = {near * n_head}, "
+            f"or n_head = {max(h for h in range(1, n_head + 1) if width % h == 0)}."
+        )
+    return ModelConfig(
+        family=wish.family,
+        vocab_size=facts.vocab_size,
+        context_length=context,
+        n_layer=depth,
+        n_head=n_head,
+        n_kv_head=wish.n_kv_head or n_head,
+        n_embd=width,
+        n_inner=wish.n_inner or feed_forward_width(wish.family, width),
+        head_dim=width // n_head,
+        attention_dropout=wish.attention_dropout,
+        **base,
+    )
+
+
+def _context(settings: Settings, facts: CorpusFacts, machine: Machine, c: _Choices) -> int:
+    """256 on a CPU, 512 on a GPU, 1,024 from 100 MB of text; halved until there are enough windows."""
+    wish = settings.model.context_length
+    best = 1024 if facts.bytes >= 100_000_000 else 256 if machine.kind == "cpu" else 512
+    reason = f"usual on a {'CPU' if machine.kind == 'cpu' else 'GPU'} for this amount of text"
+    while wish is None and best > SMALLEST_CONTEXT and not _enough_windows(facts, best):
+        best //= 2
+        reason = f"halved until there are {TRAINING_WINDOWS} training and {VALIDATION_WINDOWS} validation windows"
+    context = int(c.take("context_length", wish, best, reason))
+    _check_windows(facts, context)
+    return context
+
+
+def _enough_windows(facts: CorpusFacts, context: int) -> bool:
+    return facts.train_tokens >= TRAINING_WINDOWS * context and facts.validation_tokens >= VALIDATION_WINDOWS * context
+
+
+def _check_windows(facts: CorpusFacts, context: int) -> None:
+    """Raise `CorpusError` when a side of the split does not fill one window."""
+    for name, tokens in (("training", facts.train_tokens), ("validation", facts.validation_tokens)):
+        if tokens < context + 1:
+            raise CorpusError(
+                f"The {name} text has {tokens:,} tokens, but one window needs {context + 1:,} (context_length = {context}). "
+                + (
+                    "Give more text."
+                    if context <= SMALLEST_CONTEXT
+                    else "Give more text, or a smaller --context-length."
+                )
+            )
+
+
+def _imported_shape(settings: Settings, facts: CorpusFacts, imported: ModelConfig, c: _Choices) -> ModelConfig:
+    """The shape of the given weights; the person may only shorten the context of a model with rotary positions."""
+    for name in ("n_layer", "n_head", "n_kv_head", "n_embd", "n_inner", "positions", "activation", "tie_embeddings"):
+        wish = getattr(settings.model, name)
+        if wish is not None and wish != getattr(imported, name):
+            raise SettingsError(
+                f"{name} = {wish} was asked for, but the weights of --from have {getattr(imported, name)}: leave it out."
+            )
+    context = imported.context_length
+    wish = settings.model.context_length
+    if wish is not None and wish != context and imported.is_gpt:
+        raise SettingsError(f"context_length = {wish}, but the model of --from has a table of {context} positions.")
+    if wish is not None and wish > context:
+        raise SettingsError(
+            f"context_length = {wish} is more than the {context} that the model of --from was made for."
+        )
+    context = int(c.take("context_length", wish, context, "that of the weights it starts from"))
+    _check_windows(facts, min(context, SMALLEST_CONTEXT))
+    return imported.model_copy(
+        update={"context_length": context, "attention_dropout": settings.model.attention_dropout}
+    )
+
+
+def _windows_per_epoch(settings: Settings, facts: CorpusFacts, context: int) -> int:
+    match settings.train.windows:
+        case "documents":
+            return max(1, facts.documents)
+        case "sliding":
+            stride = settings.train.stride or context
+            return max(1, (facts.train_tokens - 1 - context) // stride + 1)
+        case "packed":
+            return max(1, -(-facts.train_tokens // context))
+
+
+def _batch(machine: Machine, context: int, windows_per_epoch: int) -> int:
+    tokens = 4096 if machine.kind == "cpu" else 16_384
+    wanted = max(1, tokens // context)
+    while wanted > 4 and wanted * 8 > windows_per_epoch:
+        wanted //= 2
+    return wanted
+
+
+def _micro(machine: Machine, model: ModelConfig, batch: int) -> int:
+    """The largest power-of-two share of the batch whose estimate stays below half of the free memory."""
+    size = batch
+    bytes_ = 4 if machine.precision == "fp32" else 2
+    while (
+        size > 1
+        and training_memory(model, micro_batch_size=size, bytes_per_activation=bytes_) > machine.memory_bytes / 2
+    ):
+        size = -(-size // 2)
+    return size
+
+
+def _steps(
+    settings: Settings, minutes: float | None, windows_per_epoch: int, batch: int, speed: float, context: int
+) -> int:
+    """Steps of the run: asked for, or expected from the speed."""
+    if settings.schedule.steps is not None:
+        return settings.schedule.steps
+    if settings.schedule.epochs is not None:
+        return max(1, math.ceil(settings.schedule.epochs * windows_per_epoch / batch))
+    assert minutes is not None
+    return max(1, int(0.85 * 60 * minutes * speed / (batch * context)))
+
+
+def _dropout(settings: Settings, model: ModelConfig, epochs: float, c: _Choices, *, imported: bool) -> ModelConfig:
+    planned, reason = 0.0, "none: the text is read only a few times"
+    if epochs > LITTLE_TEXT_EPOCHS:
+        planned = 0.1 if epochs < 4 * LITTLE_TEXT_EPOCHS else 0.2
+        reason = f"the text is read about {epochs:.0f} times"
+    if imported:
+        planned, reason = 0.1, "fine-tuning"
+    return model.model_copy(update={"dropout": float(c.take("dropout", settings.model.dropout, planned, reason))})
+
+
+def _recipe(settings: Settings, model: ModelConfig, epochs: float, c: _Choices, *, imported: bool) -> Recipe:
+    wish = settings.optimizer
+    gentle = imported or model.family == "gpt1"
+    reason = "fine-tuning" if imported else "gpt1 has its norms after the sum" if gentle else "sooner at a good loss"
+    name = c.take("optimizer", wish.optimizer, "adamw" if gentle else "muon", reason)
+    if name == "muon":
+        planned, why = 0.02, "muon's usual rate, the same for all widths"
+    elif imported:
+        planned, why = 1e-4, "low, so that what the model knows is not lost"
+    else:
+        planned, why = 2e-3 * (192 / model.n_embd) ** 0.5, "2e-3 at a width of 192, less for wider models"
+        if model.family == "gpt1":
+            planned /= 2
+    decay = 0.1 if epochs > LITTLE_TEXT_EPOCHS else 0.01
+    if name == "muon":
+        decay *= 2
+    return Recipe(
+        optimizer=name,
+        learning_rate=float(c.take("learning_rate", wish.learning_rate, planned, why)),
+        adamw_learning_rate=wish.adamw_learning_rate or 6e-3,
+        weight_decay=float(
+            c.take("weight_decay", wish.weight_decay, 0.0 if name == "adam" else decay, "more when text is read often")
+        ),
+        momentum=wish.momentum,
+        beta1=wish.beta1 if wish.beta1 is not None else 0.9,
+        beta2=wish.beta2 if wish.beta2 is not None else 0.95,
+        gradient_clip=wish.gradient_clip,
+    )
+
+
+def _schedule(settings: Settings, steps: int, minutes: float | None, c: _Choices, *, imported: bool) -> Schedule:
+    wish = settings.schedule
+    name = c.take("schedule", wish.schedule, "wsd", "flat, then a cooldown: its end may be moved later")
+    final = {"wsd": 0.0, "cosine": 0.1, "linear": 0.0}.get(name, 1.0)
+    warmup = min(50 if imported else 20, steps // 10)
+    return Schedule(
+        name=name,
+        warmup_steps=int(c.take("warmup_steps", wish.warmup_steps, warmup, "a tenth of the run, at most 20")),
+        cooldown_share=float(c.take("cooldown_share", wish.cooldown_share, 0.5, "the last half falls to zero")),
+        final_rate_share=final if wish.final_rate_share is None else wish.final_rate_share,
+        steps=None if minutes is not None else steps,
+    )
+
+
+def _evaluation_windows(facts: CorpusFacts, model: ModelConfig, steps: int, batch: int) -> int:
+    """All validation windows, unless twenty evaluations of both sides would cost more than a twentieth of the run."""
+    whole = max(1, -(-facts.validation_tokens // model.context_length))
+    affordable = int(steps * batch * 3 * 0.05 / 20 / 2)
+    return min(whole, max(32, affordable))
+
+
+def _notes(facts: CorpusFacts, model: ModelConfig, epochs: float) -> tuple[str, ...]:
+    found = []
+    if facts.bytes < 1_000_000:
+        found.append(
+            f"This is a small text ({facts.bytes / 1000:,.0f} KB): the model will soon know it by heart. The checkpoint with "
+            "the best validation loss is kept; more text of the same kind, or --from a model trained on more, helps most."
+        )
+    if epochs > 2 * LITTLE_TEXT_EPOCHS:
+        found.append(f"Each text will be read about {epochs:.0f} times: text, not time, is the limit here.")
+    if facts.same_book:
+        found.append("Validation text is the tail of the same texts: the loss says how well the model continues them.")
+    return tuple(found)
+
+
+def _round(value: float) -> int:
+    """A number that is easy to read: 1, 2 or 5 times a power of ten, or a multiple of it."""
+    if value < 10:
+        return max(1, round(value))
+    unit = 10 ** (len(str(int(value))) - 1)
+    return max(unit, round(value / unit) * unit)

@@ -1,0 +1,70 @@
+"""What a run writes down as it goes: metrics.jsonl, samples.jsonl, log.txt, and TensorBoard when asked."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bajka import durable
+from bajka.checkpoint.run_folder import RunFolder, json_line
+from bajka.errors import MissingExtraError
+
+
+class Record:
+    """Appends to the run's logs. Numbers that are not finite are left out: JSON has no name for them."""
+
+    def __init__(self, run: RunFolder, *, tensorboard: bool = False) -> None:
+        self.run = run
+        self._lines: list[str] = []
+        self._board = _board(run) if tensorboard else None
+
+    def metrics(self, step: int, **numbers: float) -> None:
+        """One line of metrics.jsonl; lines are written together by `flush`."""
+        finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
+        self._lines.append(json_line({"step": step, **finite}))
+        if self._board is not None:
+            for name, value in finite.items():
+                if name not in ("tokens", "epoch", "seconds"):
+                    self._board.add_scalar(_BOARD_NAMES.get(name, name), value, step)
+
+    def sample(self, step: int, prompt: str, text: str, **facts: Any) -> None:
+        """One line of samples.jsonl: what the model wrote at this step."""
+        durable.append_line(self.run.samples_file, json_line({"step": step, "prompt": prompt, "text": text, **facts}))
+        if self._board is not None:
+            self._board.add_text(f"sample/{prompt}", prompt + text, step)
+
+    def say(self, line: str) -> None:
+        """One dated line of log.txt."""
+        durable.append_line(self.run.log_file, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}")
+
+    def flush(self) -> None:
+        """Write what waits, so that a checkpoint never knows of steps that the log does not."""
+        if self._lines:
+            durable.append_line(self.run.metrics_file, "".join(self._lines))
+            self._lines = []
+        if self._board is not None:
+            self._board.flush()
+
+    def close(self) -> None:
+        """Write what waits and close TensorBoard's file."""
+        self.flush()
+        if self._board is not None:
+            self._board.close()
+
+
+_BOARD_NAMES: Mapping[str, str] = {
+    "train_loss": "loss/train",
+    "val_loss": "loss/validation",
+    "train_sample_loss": "loss/train_sample",
+    "learning_rate": "learning_rate",
+}
+
+
+def _board(run: RunFolder) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingExtraError("tensorboard = true", extra="tensorboard") from None
+    return SummaryWriter(str(run.path / "tensorboard"))  # type: ignore[no-untyped-call]

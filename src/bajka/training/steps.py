@@ -1,0 +1,194 @@
+"""The loop: `steps` yields one `StepReport` per optimizer update and does nothing else. The caller prints, evaluates,
+samples, saves and stops.
+
+    state = TrainingState.new(model, recipe, schedule, machine)
+    for report in steps(state, batches, schedule=schedule, machine=machine, ...):
+        print(report.step, report.loss)
+
+Random numbers are keyed by (seed, step, micro-batch, rank), never carried: what the caller does between two steps
+changes no weight.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from bajka.distributed import World
+from bajka.errors import NumericsError
+from bajka.hardware import Machine
+from bajka.model.transformer import Transformer
+from bajka.tokens import Batch, Batches
+from bajka.training.optimizer import Optimizer, Recipe
+from bajka.training.schedule import Cooldown, Plateau, Schedule
+
+_GIVE_UP_AFTER = 10  # unusable steps in a row
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one optimizer update was like.
+
+    `step` counts updates from 1; `tokens` are the training positions seen since the start; `loss` is the mean nats per
+    target of the global batch, before the update; `seconds` is the time of this step.
+    """
+
+    step: int
+    tokens: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    seconds: float
+    skipped: bool = False
+
+
+@dataclass
+class TrainingState:
+    """Everything that a step changes: what a checkpoint must hold."""
+
+    model: Transformer
+    optimizer: Optimizer
+    step: int = 0
+    position: int = 0
+    skipped: list[int] = field(default_factory=list)
+    cooldown: Cooldown | None = None
+    plateau: Plateau | None = None
+    scaler: torch.amp.GradScaler | None = None
+
+    @classmethod
+    def new(
+        cls, model: Transformer, recipe: Recipe, machine: Machine, *, plateau: Plateau | None = None
+    ) -> TrainingState:
+        """A state before the first step; `model` is already on the machine's device."""
+        newton_schulz = torch.bfloat16 if machine.precision == "bf16" else torch.float32
+        scaler = torch.amp.GradScaler(machine.kind) if machine.precision == "fp16" else None
+        return cls(model, Optimizer(model, recipe, muon_dtype=newton_schulz), plateau=plateau, scaler=scaler)
+
+
+LossFunction = Callable[[Tensor, Tensor | None, Tensor], Tensor]
+
+
+def steps(
+    state: TrainingState,
+    batches: Batches,
+    *,
+    schedule: Schedule,
+    machine: Machine,
+    global_batch_size: int,
+    micro_batch_size: int,
+    seed: int,
+    world: World | None = None,
+    loss_function: LossFunction | None = None,
+) -> Iterator[StepReport]:
+    """Update `state` once per iteration until the schedule's last step, and report.
+
+    A run without a known length (`schedule.steps` is None) goes on until the caller sets `state.cooldown` or stops.
+    `loss_function` is the model's `loss_of`, compiled or not. Raises `NumericsError` after ten steps in a row whose
+    gradients are not finite; such steps are skipped and listed in `state.skipped`.
+    """
+    world = world or World()
+    loss_function = loss_function or state.model.loss_of
+    unusable = 0
+    while True:
+        end = schedule.cooldown(state.cooldown)
+        if end is not None and state.step >= end.end:
+            return
+        began = time.perf_counter()
+        share = schedule.share(state.step, state.cooldown) * (state.plateau.share if state.plateau else 1.0)
+        batch = batches.batch(state.position, global_batch_size)
+        state.model.train()
+        loss, norm = accumulate_gradients(
+            state, batch, machine, world, micro_batch_size=micro_batch_size, seed=seed, loss_function=loss_function
+        )
+        usable = math.isfinite(loss) and math.isfinite(norm)
+        unusable = 0 if usable else unusable + 1
+        if usable:
+            state.optimizer.step(share)
+        else:
+            state.skipped.append(state.position)
+        if state.scaler is not None:
+            state.scaler.update()
+        if unusable >= _GIVE_UP_AFTER:
+            raise NumericsError(
+                f"The loss or its gradient was not a number for {unusable} steps in a row, up to step {state.step + 1}. "
+                "The last checkpoint is good: continue from it with a lower --learning-rate."
+            )
+        state.step += 1
+        state.position += global_batch_size
+        yield StepReport(
+            step=state.step,
+            tokens=state.position * batches.context_length,
+            epoch=state.position / batches.windows_per_epoch,
+            loss=loss,
+            learning_rate=share * state.optimizer.recipe.learning_rate,
+            gradient_norm=norm,
+            seconds=time.perf_counter() - began,
+            skipped=not usable,
+        )
+
+
+def accumulate_gradients(
+    state: TrainingState,
+    batch: Batch,
+    machine: Machine,
+    world: World,
+    *,
+    micro_batch_size: int,
+    seed: int,
+    loss_function: LossFunction,
+) -> tuple[float, float]:
+    """Gradients of the mean loss over the targets of the global batch, clipped, in `.grad`; gives loss and norm.
+
+    The batch is cut among processes, then into micro-batches: their number changes nothing but rounding.
+    """
+    model, clip = state.model, state.optimizer.recipe.gradient_clip
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.grad = None
+    counted = max(1, batch.counted)
+    first, last = world.share(len(batch.inputs))
+    total = torch.zeros((), device=machine.device)
+    for number, start in enumerate(range(first, last, micro_batch_size)):
+        rows = batch.rows(start, min(start + micro_batch_size, last))
+        key_randomness(model, seed, state.step, number, world.rank)
+        inputs, targets = (torch.from_numpy(a).to(machine.device) for a in (rows.inputs, rows.targets))
+        x, rotation = model.embed(inputs, dtype=machine.dtype)
+        loss = loss_function(x, rotation, targets) / counted
+        (loss if state.scaler is None else state.scaler.scale(loss)).backward()
+        total += loss.detach()
+    world.sum(total)
+    world.sum_gradients(parameters)
+    if state.scaler is not None:
+        _unscale(state.scaler, parameters)
+    norm = (
+        torch.nn.utils.clip_grad_norm_(parameters, clip)
+        if clip
+        else torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    )
+    return float(total), float(norm)
+
+
+def key_randomness(model: Transformer, seed: int, *place: int) -> None:
+    """Seed torch's generators for dropout at one `place` of the run; without dropout nothing is drawn."""
+    if model.config.dropout or model.config.attention_dropout:
+        digest = hashlib.blake2b(repr((seed, *place)).encode(), digest_size=8).digest()
+        torch.manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def _unscale(scaler: torch.amp.GradScaler, parameters: list[torch.nn.Parameter]) -> None:
+    """Divide fp16's gradients by the scale; the scaler learns from infinities as torch's own does."""
+    box = torch.optim.SGD(parameters, lr=0.0)
+    scaler.unscale_(box)
+    scaler.step(box)
+
+
+def compiled_loss(model: Transformer) -> LossFunction:
+    """The model's `loss_of` through torch.compile; shapes are fixed, short rows compile again once."""
+    return torch.compile(model.loss_of, dynamic=False)  # type: ignore[no-any-return]

@@ -1,0 +1,92 @@
+"""What a person sees of a run: a live line in a terminal, plain lines elsewhere. The loop knows only the protocol."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text as RichText
+
+from bajka.training.steps import StepReport
+
+
+class View(Protocol):
+    """Told what happens, in order; must not change anything."""
+
+    def say(self, line: str) -> None:
+        """A sentence for the person."""
+
+    def step(self, report: StepReport, *, share: float, seconds_left: float | None, speed: float, memory: int) -> None:
+        """One optimizer step: share of the run done, tokens/s, bytes in use."""
+
+    def close(self) -> None:
+        """No more will come."""
+
+
+class SilentView:
+    """Says nothing: for tests and other processes of a job."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+    def step(self, report: StepReport, *, share: float, seconds_left: float | None, speed: float, memory: int) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class ConsoleView:
+    """A progress bar below scrolling lines in a terminal; elsewhere a plain line now and then."""
+
+    def __init__(self, console: Console | None = None, *, now: Callable[[], float] = time.monotonic) -> None:
+        self.console = console or Console(highlight=False, soft_wrap=True)
+        self._now, self._last = now, -1e9
+        self._progress: Progress | None = None
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(RichText(line))
+
+    def step(self, report: StepReport, *, share: float, seconds_left: float | None, speed: float, memory: int) -> None:
+        """Move the bar at every step; elsewhere print a line every ten seconds."""
+        left = "" if seconds_left is None else f"  {duration(seconds_left)} left"
+        facts = (
+            f"step {report.step:,}  epoch {report.epoch:.2f}  loss {report.loss:.3f}  rate {report.learning_rate:.2g}  "
+            f"{speed:,.0f} tokens/s  {memory / 2**20:,.0f} MB{left}"
+        )
+        if self.console.is_terminal:
+            self._bar(share, facts)
+        elif self._now() - self._last >= 10 or report.step == 1:
+            self._last = self._now()
+            self.console.print(RichText(f"{share:4.0%}  {facts}"))
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _bar(self, share: float, facts: str) -> None:
+        if self._progress is None:
+            columns = (
+                BarColumn(bar_width=24),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("{task.description}"),
+            )
+            self._progress = Progress(*columns, console=self.console, transient=True)
+            self._progress.add_task(facts, total=1.0)
+            self._progress.start()
+        self._progress.update(self._progress.tasks[0].id, completed=share, description=facts)
+
+
+def duration(seconds: float) -> str:
+    """As "1 h 5 min", "4 min 10 s", "12 s"."""
+    whole = max(0, round(seconds))
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

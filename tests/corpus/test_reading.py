@@ -1,0 +1,186 @@
+"""What counts as a document in each kind of file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bajka.config import CorpusSettings
+from bajka.corpus import Corpus, read_corpus
+
+STORY = "Once upon a time there was a small fox who could not sleep, so he counted all the stars above the hill."
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    return path
+
+
+def read(*paths: Path, **wishes: Any) -> Corpus:
+    return read_corpus(CorpusSettings(texts=tuple(map(str, paths)), **wishes))
+
+
+def texts(corpus: Corpus) -> list[str]:
+    return [document.text for document in corpus.documents]
+
+
+def test_a_text_file_is_one_document_kept_to_the_last_character(tmp_path: Path) -> None:
+    corpus = read(write(tmp_path / "a.txt", "  First.\n\nSecond. \n"))
+    assert texts(corpus) == ["  First.\n\nSecond. \n"]
+    assert corpus.documents[0].name == "a.txt"
+
+
+def test_a_folder_is_walked_in_sorted_order_without_hidden_names(tmp_path: Path) -> None:
+    for name in ("b.txt", "a/z.md", "a/deep/er.text", ".hidden.txt", ".git/config.txt"):
+        write(tmp_path / "tales" / name, name)
+    corpus = read(tmp_path / "tales")
+    assert [document.name for document in corpus.documents] == ["tales/a/deep/er.text", "tales/a/z.md", "tales/b.txt"]
+
+
+def test_a_file_reached_twice_is_read_once(tmp_path: Path) -> None:
+    file = write(tmp_path / "t" / "a.txt", STORY)
+    assert len(read(tmp_path / "t", file).documents) == 1
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    write(tmp_path / "t" / "a.txt", STORY)
+    (tmp_path / "t" / "again").symlink_to(tmp_path / "t")
+    (tmp_path / "t" / "broken.txt").symlink_to(tmp_path / "nowhere")
+    corpus = read(tmp_path / "t")
+    assert len(corpus.documents) == 1
+    assert [(one.name, one.reason) for one in corpus.skipped] == [("t/broken.txt", "it is a link to nothing")]
+
+
+def test_what_is_not_text_is_skipped_by_name_with_a_reason(tmp_path: Path) -> None:
+    write(tmp_path / "t" / "a.txt", STORY)
+    for name in ("b.txt.gz", "c.epub", "d.jpg", "LICENSE"):
+        write(tmp_path / "t" / name, b"\x1f\x8b\0\0")
+    skipped = {one.name: one.reason for one in read(tmp_path / "t").skipped}
+    assert "compressed" in skipped["t/b.txt.gz"]
+    assert ".epub files are not read" in skipped["t/c.epub"]
+    assert "(.jpg)" in skipped["t/d.jpg"]
+    assert "(none)" in skipped["t/LICENSE"]
+
+
+def test_a_file_named_itself_is_text_whatever_its_ending(tmp_path: Path) -> None:
+    assert texts(read(write(tmp_path / "mybook", STORY))) == [STORY]
+
+
+def test_newlines_become_one_kind_and_marks_are_removed(tmp_path: Path) -> None:
+    assert texts(read(write(tmp_path / "a.txt", "\ufeffone\r\ntwo\rthree\n\x1a"))) == ["one\ntwo\nthree\n"]
+
+
+def test_one_document_a_line(tmp_path: Path) -> None:
+    corpus = read(write(tmp_path / "a.txt", "one\n\n two \nthree\u2028same line"), documents="line")
+    assert texts(corpus) == ["one", "two", "three\u2028same line"]
+    assert [document.name for document in corpus.documents] == ["a.txt#1", "a.txt#3", "a.txt#4"]
+
+
+def test_end_of_text_lines_are_recognised(tmp_path: Path) -> None:
+    text = "\nOne.\nMore.\n<|endoftext|>\nTwo.\n<|endoftext|>\n"
+    corpus = read(write(tmp_path / "a.txt", text))
+    assert texts(corpus) == ["One.\nMore.", "Two."]
+    assert "<|endoftext|>" in corpus.files[0].note
+
+
+def test_a_marker_inside_a_line_stays_text(tmp_path: Path) -> None:
+    text = "He wrote <|endoftext|> and <|endoftext|> on the wall.\n<|endoftext|>\n"
+    assert texts(read(write(tmp_path / "a.txt", text))) == [text]
+
+
+def test_a_marker_of_ones_own(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.txt", "one\n---\ntwo")
+    assert texts(read(file, documents="marker", marker="---")) == ["one", "two"]
+    assert read(file, documents="marker").files[0].note == 'no line is "<|endoftext|>", so it is one document'
+    assert texts(read(file, documents="file", marker="---")) == ["one\n---\ntwo"]
+
+
+def test_jsonl_takes_the_field_that_is_plainly_the_text(tmp_path: Path) -> None:
+    lines = [json.dumps({"id": i, "story": f"{STORY} {i}", "tags": ["x"]}) for i in range(3)]
+    corpus = read(write(tmp_path / "a.jsonl", "\n".join(lines) + "\n\n"))
+    assert texts(corpus) == [f"{STORY} {i}" for i in range(3)]
+    assert corpus.documents[1].fields == {"id": "1"}
+    assert corpus.files[0].note == 'text from the field "story" (others: id)'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[{"text": STORY}], [STORY], {"version": 1, "data": [{"text": STORY}]}],
+    ids=["records", "strings", "one list in an object"],
+)
+def test_json_lists(tmp_path: Path, value: object) -> None:
+    assert texts(read(write(tmp_path / "a.json", json.dumps(value)))) == [STORY]
+
+
+def test_a_jsonl_that_is_called_json_and_the_reverse(tmp_path: Path) -> None:
+    record = json.dumps({"text": STORY})
+    assert len(read(write(tmp_path / "a.json", f"{record}\n{record}\n")).documents) == 2
+    assert len(read(write(tmp_path / "b.jsonl", f"[{record},\n{record}]")).documents) == 2
+
+
+def test_the_field_can_be_chosen(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", json.dumps({"text": STORY, "title": "The fox"}))
+    assert texts(read(file, field="title")) == ["The fox"]
+
+
+def test_a_record_that_utf8_cannot_hold_is_left_out_and_counted(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", f'{{"text": "half \\ud83d"}}\n{{"text": "{STORY}"}}\n{{"text": ""}}')
+    corpus = read(file)
+    assert texts(corpus) == [STORY]
+    assert corpus.files[0].note.endswith("rows without text left out: 1; broken rows left out: 1")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"], ids=["comma", "semicolon", "tab", "bar"])
+def test_the_delimiter_of_a_table_is_found(tmp_path: Path, delimiter: str) -> None:
+    with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, delimiter=delimiter)
+        rows.writerows(
+            [["Year", "Title", "Plot"], *([1901 + i, "Fox, or; not", f"{STORY}, {i}; | {i}"] for i in range(3))]
+        )
+    assert texts(read(tmp_path / "a.csv")) == [f"{STORY}, {i}; | {i}" for i in range(3)]
+
+
+def test_a_table_with_quoted_newlines_empty_rows_and_an_enormous_field(tmp_path: Path) -> None:
+    long = "word " * 40_000
+    table = f'Title,Plot\r\nA,"He said ""no"".\r\nThen left."\r\n,\r\n,\r\nB,"{long}"\r\n'
+    before = csv.field_size_limit()
+    corpus = read(write(tmp_path / "a.csv", table))
+    assert texts(corpus) == ['He said "no".\nThen left.', long]
+    assert [document.name for document in corpus.documents] == ["a.csv#1", "a.csv#4"]
+    assert "rows without text left out: 2" in corpus.files[0].note
+    assert csv.field_size_limit() == before
+
+
+def test_rows_with_too_many_values_are_left_out_and_counted(tmp_path: Path) -> None:
+    corpus = read(write(tmp_path / "a.csv", f'id,text\n1,"{STORY}"\n2,never, cut\n3,"{STORY}",,\n'))
+    assert texts(corpus) == [STORY, STORY]
+    assert corpus.files[0].note.endswith("rows with too many values left out: 1")
+
+
+def test_a_table_of_one_column_is_the_text(tmp_path: Path) -> None:
+    assert texts(read(write(tmp_path / "a.csv", "lines\nhello, you\nagain"))) == ["hello, you", "again"]
+
+
+def test_a_much_longer_column_is_the_text_without_a_usual_name(tmp_path: Path) -> None:
+    assert (
+        texts(read(write(tmp_path / "a.csv", f'id,who,what it says\n1,fox,"{STORY}"\n2,owl,"{STORY}"\n')))
+        == [STORY] * 2
+    )
+
+
+def test_a_table_without_text_among_texts_is_skipped(tmp_path: Path) -> None:
+    write(tmp_path / "t" / "a.txt", STORY)
+    write(tmp_path / "t" / "info.csv", "name,year\nThe Fox,1901\nThe Owl,1902\n")
+    corpus = read(tmp_path / "t")
+    assert [one.name for one in corpus.skipped] == ["t/info.csv"]
+    assert "no column is plainly the text: choose one with --column (name, year)" in corpus.skipped[0].reason
+
+
+def test_bytes_and_letters_of_the_cleaned_text(tmp_path: Path) -> None:
+    corpus = read(write(tmp_path / "a.txt", "Šuma 7!\r\n"))
+    assert (corpus.bytes, corpus.letters) == (9, 4)
