@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -209,7 +210,8 @@ OTHER_NAMES: dict[str, str] = {
     "grad_clip": "gradient_clip",
     "out_dir": "out",
     "output_dir": "out",
-    "init_from": "from",
+    "init_from": "from_model",
+    "from": "from_model",
     "dtype": "precision",
     "num_train_epochs": "epochs",
     "n_embed": "n_embd",
@@ -222,12 +224,12 @@ OTHER_NAMES: dict[str, str] = {
 """Names that people type from memory of nanoGPT and transformers, and what they are called here."""
 
 
-def suggestion(name: str) -> str:
-    """A sentence part that says what an unknown setting `name` may have meant, or an empty string."""
+def suggestion(name: str, known: Iterable[str] = tuple(SECTION_OF)) -> str:
+    """A sentence part that says which of `known` an unknown setting `name` may have meant, or an empty string."""
     plain = name.strip("-").replace("-", "_")
     if plain in OTHER_NAMES:
         return f" (here it is called {OTHER_NAMES[plain]})"
-    close = difflib.get_close_matches(plain, list(SECTION_OF), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(plain, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
@@ -279,11 +281,16 @@ def _sentence(problem: dict[str, Any]) -> str:
     name = where[1] if len(where) > 1 else (where[0] if where else "")
     message = str(problem["msg"]).removeprefix("Value error, ")
     match problem["type"]:
-        case "extra_forbidden" if len(where) == 1 and name in SECTION_OF:
+        case "extra_forbidden" | "model_type" if name in SECTION_OF:
             return f"{name} stands outside its section: put it under [{SECTION_OF[name]}]"
+        case "extra_forbidden" if len(where) == 1:
+            return f"there is no section {name}{suggestion(name, (*Settings.model_fields, *SECTION_OF))}"
         case "extra_forbidden":
-            place = "section" if len(where) == 1 else "setting"
-            return f"there is no {place} {name}{suggestion(name)}"
+            return f"there is no setting {name}{suggestion(name)}"
+        case "model_type":
+            return f"{name} = {problem['input']!r}: this is a section, write [{name}] and its settings below"
+        case "tuple_type":
+            return f"{name} = {problem['input']!r}: write a list, as [{problem['input']!r}]"
         case "value_error":
             return message
         case _:

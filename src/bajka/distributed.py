@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from bajka.errors import BajkaError, SettingsError
+
+_PATIENCE = timedelta(hours=2)  # the first process may read and encode a large corpus while the others wait
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,10 +42,14 @@ class World:
         return value
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Add up the gradients of all processes, in one message."""
+        """Add up the gradients of all processes, in one message; a process without rows adds zeros."""
         if self.size == 1:
             return
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        gradients = []
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
         flat = torch.cat([g.flatten() for g in gradients])
         dist.all_reduce(flat)
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
@@ -52,22 +64,44 @@ class World:
         if self.size == 1:
             return value
         box = torch.tensor([value], dtype=torch.float64)
-        if dist.get_backend() == "nccl":
-            box = box.cuda()
         dist.all_reduce(box, op=dist.ReduceOp.MAX)
         return float(box.item())
 
-    def wait(self) -> None:
-        """Return when every process has come here."""
-        if self.size > 1:
-            dist.barrier()
+    def first(self, work: Callable[[], T]) -> T:
+        """What `work` gives on rank 0, on every process; it is done there alone, while the others wait.
+
+        When it fails there, the others raise `BajkaError`, so that nobody waits for ever.
+        """
+        if self.size == 1:
+            return work()
+        box: list[Any] = [None, None]  # result, trouble
+        try:
+            if self.speaks:
+                box[0] = work()
+        except BaseException as error:
+            box[1] = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            dist.broadcast_object_list(box)
+        if box[1] is not None:
+            raise BajkaError(f"The first process of this job stopped: {box[1]}")
+        result: T = box[0]
+        return result
 
 
 def join_world() -> World:
     """The world that `torchrun` describes in the environment; a world of one without it."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return World()
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise SettingsError(
+            f"WORLD_SIZE = {os.environ['WORLD_SIZE']} asks for several processes, but {', '.join(missing)} is not set. "
+            "Start them with torchrun, or unset WORLD_SIZE."
+        )
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=_PATIENCE)
     return World(dist.get_rank(), dist.get_world_size())

@@ -84,19 +84,19 @@ def link_or_copy(source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-            sync_file(temporary)
-        replace(temporary, target)
-        temporary.unlink(missing_ok=True)  # POSIX: renaming one link of a file onto another leaves both names
+            _link_else_copy(source, temporary)
+            replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)  # POSIX: renaming one link of a file onto another leaves both names
         sync_folder(target.parent)
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line; a crash may cut it, and readers of logs skip a last line that is cut."""
-    with disk_errors("write", path), path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(line.rstrip("\n") + "\n")
+    """Append one line; a crash may cut it: readers of logs skip a line that is cut, and the next begins after it."""
+    with disk_errors("write", path), path.open("ab+") as file:
+        file.seek(max(0, file.tell() - 1))
+        before = b"" if file.read(1) in (b"", b"\n") else b"\n"
+        file.write(before + line.rstrip("\n").encode("utf-8") + b"\n")
 
 
 def remove_folder(path: Path) -> None:
@@ -132,6 +132,14 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _link_else_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        sync_file(target)
 
 
 def _write_all(path: Path, content: bytes) -> None:

@@ -42,7 +42,7 @@ class Machine:
 
 def find_machine(settings: HardwareSettings) -> Machine:
     """Choose device and precision and set the number of CPU threads; raises `SettingsError` for what is not there."""
-    device = _device(settings.device)
+    device = choose_device(settings.device)
     kind = device.split(":")[0]
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -60,10 +60,11 @@ def find_machine(settings: HardwareSettings) -> Machine:
     )
 
 
-def _device(wish: str) -> str:
+def choose_device(wish: str) -> str:
+    """The torch device that a wish means ("auto": a GPU if there is one); `SettingsError` for what is not there."""
     if wish == "auto":
         if torch.cuda.is_available():
-            return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+            return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
         return "mps" if torch.backends.mps.is_available() else "cpu"
     kind, _, number = wish.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):

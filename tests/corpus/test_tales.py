@@ -142,6 +142,13 @@ def test_another_language_is_one_data_file(croatian: Path) -> None:
     assert all(names_first_hero_again(tale, language=croatian) for tale in told)
 
 
+def test_a_list_that_counts_more_often_is_drawn_more_often(croatian: Path) -> None:
+    shared = CROATIAN.replace('hero = "name"', "hero = { name = 1, rare = 3 }") + '[words.rare]\nm = ["Jan"]\nf = []\n'
+    croatian.write_text(shared.replace("{hero.dat}", "{hero}"), encoding="utf-8")
+    jan = sum(first_hero(tale, language=croatian) == "Jan" for tale in write_tales(1000, language=croatian))
+    assert 550 < jan < 650  # three of five
+
+
 def test_english_is_built_in() -> None:
     assert "en" in languages()
 

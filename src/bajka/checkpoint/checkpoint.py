@@ -8,21 +8,23 @@ checkpoints/step-000400/  config.json ... model.safetensors      the model, as a
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from bajka import durable
-from bajka.checkpoint.model_folder import read_weights
+from bajka.checkpoint.model_folder import read_weights, save_tensors
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import DamagedFileError, disk_errors
 
 POINTERS = ("last", "best", "cooldown")
+_NAME = re.compile(r"step-(\d+)(?:-(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def save_checkpoint(
     """Write a checkpoint beside the old ones, point `last` at it (and `best`, `cooldown` if told), remove old ones.
 
     `best` holds the facts of the best evaluation when this is the best model so far; then `model/` becomes it.
-    Nothing that existed is touched before the new checkpoint is complete.
+    Nothing that existed is touched before the new checkpoint is complete. `last` is moved last: after a crash on the
+    way, training goes on from the checkpoint before and does all of this again.
     """
     final = _free_name(run, step)
     temporary = final.with_name(final.name + durable.TEMPORARY)
@@ -59,21 +62,21 @@ def save_checkpoint(
         try:
             write_model(temporary)
             cpu = {name: value.detach().to("cpu").contiguous() for name, value in tensors.items()}
-            save_file(cpu, temporary / "training" / "optimizer.safetensors")
+            save_tensors(temporary / "training" / "optimizer.safetensors", cpu)
             durable.write_json(temporary / "training" / "state.json", dict(state))
             durable.write_json(temporary / "manifest.json", make_manifest(temporary))
             durable.publish_folder(temporary, final)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-    previous = (run.read_pointer("last") or {}).get("checkpoint")
-    run.write_pointer("last", checkpoint=final.name, step=step, previous=previous)
-    if before_cooldown:
-        run.write_pointer("cooldown", checkpoint=final.name, step=step)
     if best is not None:
         run.write_pointer("best", checkpoint=final.name, step=step, **best)
     if best is not None or not (run.model / "config.json").is_file():
         publish_model(run, final)
+    if before_cooldown:
+        run.write_pointer("cooldown", checkpoint=final.name, step=step)
+    previous = (run.read_pointer("last") or {}).get("checkpoint")
+    run.write_pointer("last", checkpoint=final.name, step=step, previous=previous)
     remove_old(run)
     return final
 
@@ -110,28 +113,40 @@ def verify(folder: Path) -> None:
         raise DamagedFileError(f"The checkpoint {folder} is not whole: {error}.") from error
 
 
-def load_checkpoint(run: RunFolder, pointer: str, *, say: Callable[[str], None]) -> Checkpoint | None:
-    """The checkpoint that `pointer` names, else the next older good one (said aloud); None when there never was one.
+def find_checkpoint(run: RunFolder, pointer: str, *, say: Callable[[str], None]) -> Path | None:
+    """The folder that `pointer` names, else the newest other good one (said aloud); None when there never was one.
 
     Raises `DamagedFileError` when there are checkpoints but none is good.
     """
     first = run.read_pointer(pointer) or {}
-    names = [first.get("checkpoint"), first.get("previous")]
-    if pointer != "cooldown":
-        names += [(run.read_pointer(other) or {}).get("checkpoint") for other in ("last", "cooldown", "best")]
-    tried = list(dict.fromkeys(name for name in names if name))
+    wanted = [Path(first[name]).name for name in ("checkpoint", "previous") if first.get(name)]
+    tried = list(dict.fromkeys([*wanted, *_newest_first(run)]))
     for name in tried:
-        folder = run.checkpoints / Path(name).name
         try:
-            verify(folder)
-            tensors = load_file(folder / "training" / "optimizer.safetensors")
-            state = json.loads((folder / "training" / "state.json").read_text(encoding="utf-8"))
-            return Checkpoint(folder, read_weights(folder), tensors, state)
-        except (DamagedFileError, OSError, ValueError) as error:
+            verify(run.checkpoints / name)
+            return run.checkpoints / name
+        except DamagedFileError as error:
             say(f"Warning: {error} Trying an earlier checkpoint.")
     if tried:
-        raise DamagedFileError(f"No checkpoint of {run.path} is good any more; tried {', '.join(tried)}.")
+        raise DamagedFileError(
+            f"No checkpoint of {run.path} is good any more; tried {', '.join(tried)}. Restore the folder from a copy, or "
+            "train again with another --out."
+        )
     return None
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """The content of a checkpoint that `find_checkpoint` found good."""
+    tensors = load_file(folder / "training" / "optimizer.safetensors")
+    state = json.loads((folder / "training" / "state.json").read_text(encoding="utf-8"))
+    return Checkpoint(folder, read_weights(folder), tensors, state)
+
+
+def _newest_first(run: RunFolder) -> list[str]:
+    """The names of all checkpoints, the one of the latest step first; without a manifest it is none."""
+    found = [_NAME.fullmatch(path.parent.name) for path in run.checkpoints.glob("step-*/manifest.json")]
+    ordered = sorted((int(one[1]), int(one[2] or 1), one[0]) for one in found if one)
+    return [name for _, _, name in reversed(ordered)]
 
 
 def publish_model(run: RunFolder, checkpoint: Path) -> None:

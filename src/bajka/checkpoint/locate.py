@@ -16,7 +16,7 @@ def locate_model(name: str) -> Path:
 
     Raises `ModelError` with what was looked for.
     """
-    path = Path(name).expanduser()
+    path = _path(name)
     if path.is_file() and path.name in ("config.json", "model.safetensors"):
         path = path.parent
     if path.is_dir():
@@ -34,6 +34,16 @@ def locate_model(name: str) -> Path:
     if looks_local:
         raise ModelError(f"There is no run or model {name}.{_runs_here(path)}")
     return _download(name)
+
+
+def _path(name: str) -> Path:
+    """`name` as a path that the system can be asked about."""
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:  # longer than a file's name can be; the home of nobody
+        raise ModelError(f"There is no run or model {name} ({error}).") from error
+    return path
 
 
 def _download(name: str) -> Path:

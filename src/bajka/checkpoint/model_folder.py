@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +46,7 @@ def write_model_folder(
     generation = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end}
     durable.write_json(folder / "generation_config.json", generation | dict(sampling or {}))
     tokenizer.save(folder, context_length=config.context_length)
-    weights = to_hugging_face_weights(model)
-    durable.write_file(folder / WEIGHTS, lambda path: save_file(weights, path, metadata={"format": "pt"}))
+    durable.write_file(folder / WEIGHTS, lambda path: save_tensors(path, to_hugging_face_weights(model)))
 
 
 def load_model(name: str, *, device: str = "cpu", dropout: float = 0.0) -> LoadedModel:
@@ -57,8 +58,7 @@ def load_model(name: str, *, device: str = "cpu", dropout: float = 0.0) -> Loade
     config = read_model_config(folder, name).model_copy(update={"dropout": dropout})
     with torch.device("meta"):
         model = Transformer(config)
-    model = model.to_empty(device="cpu")
-    _fill_buffers(model)
+    model.to_empty(device="cpu").complete()  # a tied head and the rotations do not survive `to_empty`
     load_hugging_face_weights(model, read_weights(folder), source=name)
     tokenizer = Tokenizer.load(str(folder))
     if tokenizer.vocab_size > config.vocab_size:
@@ -73,7 +73,7 @@ def read_model_config(folder: Path, name: str) -> ModelConfig:
     """The shape that `config.json` describes."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DamagedFileError(f"The config.json of {name} cannot be read: {error}.") from error
     if not isinstance(config, dict):
         raise DamagedFileError(f"The config.json of {name} is not a JSON object.")
@@ -82,15 +82,11 @@ def read_model_config(folder: Path, name: str) -> ModelConfig:
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """All tensors of `model.safetensors`, or of the parts that its index names."""
-    names = [WEIGHTS]
-    index = folder / f"{WEIGHTS}.index.json"
-    if not (folder / WEIGHTS).is_file() and index.is_file():
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     weights: dict[str, Tensor] = {}
-    for name in names:
+    for name in _weight_files(folder):
         try:
-            with safe_open(folder / Path(name).name, framework="pt") as file:
-                weights |= {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118: not a mapping
+            with safe_open(folder / name, framework="pt") as file:
+                weights |= {key: file.get_tensor(key) for key in file.keys()}
         except FileNotFoundError:
             raise ModelError(f"{folder} has no {name}. bajka reads weights from .safetensors files only.") from None
         except (SafetensorError, OSError) as error:
@@ -98,9 +94,24 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _fill_buffers(model: Transformer) -> None:
-    """Compute again what `to_empty` left undefined: the table of rotations is not stored."""
-    from bajka.model.transformer import rotary_table
+def _weight_files(folder: Path) -> list[str]:
+    """`model.safetensors`, or the names of its parts beside it."""
+    index = folder / f"{WEIGHTS}.index.json"
+    if (folder / WEIGHTS).is_file() or not index.is_file():
+        return [WEIGHTS]
+    try:
+        parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        return sorted({Path(part).name for part in parts})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedFileError(f"{index} is damaged: {error}.") from error
 
-    if model.rotations is not None:
-        model.rotations = rotary_table(model.config)
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a .safetensors file; what the disk refuses is an `OSError`, as everywhere, and no `SafetensorError`."""
+    try:
+        save_file(dict(tensors), path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error

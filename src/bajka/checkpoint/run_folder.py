@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,15 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes out of this run; raises `RunError` when one is in it. The system frees it at our death."""
+        """Keep other processes out of this run; raises `RunError` when one is in it. The system frees it at our death.
+
+        Folders made for the lock are taken away again when nothing came of the run.
+        """
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        file = self.path / ".lock"
         with disk_errors("write", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.path / ".lock")
+            lock = filelock.FileLock(file)
             try:
                 lock.acquire(timeout=0)
             except filelock.Timeout:
@@ -83,6 +88,11 @@ class RunFolder:
             yield
         finally:
             lock.release()
+            if not self.config_file.exists():
+                file.unlink(missing_ok=True)
+                for folder in made:
+                    with suppress(OSError):  # not empty: something else was put there meanwhile
+                        folder.rmdir()
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics.jsonl: what was measured at which step."""
@@ -95,16 +105,17 @@ class RunFolder:
     def forget_after(self, step: int) -> None:
         """Drop logged lines beyond `step`: a resumed run writes them again, an extended one writes others.
 
-        Dropped lines go to metrics-dropped.jsonl, so that nothing measured is lost.
+        Dropped lines go to metrics-dropped.jsonl, so that nothing measured is lost. A last line that a crash cut goes
+        too: the next one would be appended to it.
         """
         for file in (self.metrics_file, self.samples_file):
             lines = read_lines(file)
-            kept = [line for line in lines if line["step"] <= step]
-            dropped = [line for line in lines if line["step"] > step]
-            if len(kept) < len(lines):
-                durable.write_text(file, "".join(json_line(line) for line in kept))
-                for line in dropped:
-                    durable.append_line(file.with_name(f"{file.stem}-dropped.jsonl"), json_line(line))
+            kept = "".join(json_line(line) for line in lines if line["step"] <= step)
+            dropped = "".join(json_line(line) for line in lines if line["step"] > step)
+            if dropped:
+                durable.append_line(file.with_name(f"{file.stem}-dropped.jsonl"), dropped)
+            if file.is_file() and file.read_bytes() != kept.encode("utf-8"):
+                durable.write_text(file, kept)
 
     def read_pointer(self, name: str) -> dict[str, Any] | None:
         """A pointer file of checkpoints/ (best, last, cooldown), or None."""
@@ -129,7 +140,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             value = json.loads(line)
         except ValueError:

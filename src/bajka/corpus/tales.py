@@ -16,12 +16,14 @@ from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bajka.errors import CorpusError, SettingsError
 
 Entry = str | dict[str, str]
+Lists = str | list[str] | dict[str, Annotated[int, Field(ge=1)]]
 Some = Field(min_length=1)
 
 _FIELD = re.compile(r"\{(?P<role>\w+)(?:\.(?P<form>\w+)|(?P<choices>(?:\|[^{}|]*)+))?\}")
@@ -33,7 +35,7 @@ class _PlotPage(BaseModel):
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, list[str]] = Field(init=False)
-    cast: dict[str, str | list[str]] = {}
+    cast: dict[str, Lists] = {}
 
 
 class _Page(BaseModel):
@@ -44,7 +46,7 @@ class _Page(BaseModel):
     code: str
     between: str = " "
     order: list[str] = Some
-    cast: dict[str, str | list[str]]
+    cast: dict[str, Lists]
     words: dict[str, list[Entry] | dict[str, list[Entry]]]
     common: dict[str, list[str]] = {}
     plots: dict[str, _PlotPage] = Some
@@ -209,12 +211,13 @@ def _plot(page: _Page, name: str, lists: Mapping[str, tuple[Word, ...]]) -> Plot
     return Plot(cast, tuple(parts))
 
 
-def _called(plot: str, role: str, names: str | list[str], lists: Mapping[str, tuple[Word, ...]]) -> Iterator[Word]:
-    """All words of the lists that a cast names for one role."""
-    for name in [names] if isinstance(names, str) else names:
+def _called(plot: str, role: str, asked: Lists, lists: Mapping[str, tuple[Word, ...]]) -> Iterator[Word]:
+    """All words of the lists that a cast asks for in one role, each as many times as its list counts."""
+    shares = asked if isinstance(asked, dict) else dict.fromkeys([asked] if isinstance(asked, str) else asked, 1)
+    for name, share in shares.items():
         if name not in lists:
             raise _FaultError(f"plot {plot}: {role} asks for the list {name}, but there is no words.{name}")
-        yield from lists[name]
+        yield from lists[name] * share
 
 
 def _sentence(text: str, cast: Mapping[str, tuple[Word, ...]], where: str) -> Sentence:

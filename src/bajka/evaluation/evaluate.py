@@ -31,9 +31,8 @@ def evaluate_model(
 
 def validation_of(loaded: LoadedModel) -> TokenSet:
     """The validation ids of the run that `loaded` came from."""
-    folder = next(
-        (f for f in (Path(loaded.name), *Path(loaded.name).resolve().parents) if (f / "config.toml").is_file()), None
-    )
+    above = loaded.folder.absolute().parents[:2]  # runs/alice/model, runs/alice/checkpoints/step-000400
+    folder = next((f for f in above if (f / "config.toml").is_file() and (f / "plan.json").is_file()), None)
     if folder is None:
         raise ModelError(
             f"{loaded.name} is no run, so it has no validation text of its own: bajka evaluate MODEL TEXTS"

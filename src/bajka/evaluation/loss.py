@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bajka.errors import CorpusError
 from bajka.model.transformer import Transformer
-from bajka.tokens.batches import IGNORED, Batch, evaluation_begins, span_batch
+from bajka.tokens.batches import IGNORED, Batch, document_batch, evaluation_begins, span_batch, spread
 from bajka.tokens.store import TokenSet
 
 
@@ -61,14 +61,25 @@ def windows_loss(
     most_windows: int | None = None,
     rows: int = 16,
     dtype: torch.dtype | None = None,
+    documents: bool = False,
 ) -> Loss:
-    """Loss over non-overlapping windows of a stream (all, or `most_windows` spread evenly), dropout off."""
+    """Loss over non-overlapping windows of a stream (all, or `most_windows` spread evenly), dropout off.
+
+    With `documents` a window is one document from its beginning, as in training on one document a row.
+    """
     length = model.config.context_length
-    begins = evaluation_begins(len(tokens), context_length=length, most=most_windows)
+    if documents:
+        chosen = spread(len(tokens.starts), most_windows)
+    else:
+        chosen = evaluation_begins(len(tokens), context_length=length, most=most_windows)
     model.eval()
     nats, counted = 0.0, 0
-    for start in range(0, len(begins), rows):
-        batch = span_batch(tokens.ids, begins[start : start + rows], length)
+    for start in range(0, len(chosen), rows):
+        some = chosen[start : start + rows]
+        if documents:
+            batch = document_batch(tokens.ids, tokens.starts, some, length, end_of_text=end_of_text)
+        else:
+            batch = span_batch(tokens.ids, some, length)
         batch.targets[batch.targets == end_of_text] = IGNORED
         nats += _nats(model, batch, dtype)
         counted += batch.counted
@@ -103,8 +114,8 @@ def strided_loss(
 def _strided(tokens: TokenSet, length: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Inputs and targets (length) of every window; a target that an earlier window counted is ignored."""
     stride = max(1, length // 2)
-    ends = np.append(tokens.starts[1:], len(tokens)).astype(np.int64)
-    for start, end in zip(tokens.starts.astype(np.int64), ends, strict=True):
+    starts = tokens.starts.astype(np.int64)
+    for start, end in zip(starts, np.append(starts, len(tokens))[1:], strict=True):
         document = np.asarray(tokens.ids[start:end]).astype(np.int64)
         place, counted = 0, 0  # targets document[1 : counted + 1] are done
         while counted < len(document) - 1:

@@ -40,7 +40,7 @@ class Sampling:
                 math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0,
                 "above 0 (1 switches it off)",
             ),
-            ("stop", all(self.stop), "a text that is not empty"),
+            ("stop", not isinstance(self.stop, str) and all(self.stop), "a list of texts that are not empty"),
             ("seed", 0 <= self.seed < 2**63, "between 0 and 2**63 - 1"),
         ]
         for name, good, wanted in checks:
@@ -60,8 +60,9 @@ def next_tokens(logits: Tensor, seen: Tensor | None, sampling: Sampling, uniform
 
 def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
     """The distribution (B, V) after temperature, top-k, top-p and min-p."""
-    # The largest logit at 0 first: a tiny temperature then gives -inf elsewhere, never inf - inf.
-    logits = (logits - logits.max(dim=-1, keepdim=True).values) / max(sampling.temperature, 1e-10)
+    # The largest logit at 0 first: a tiny temperature then gives -inf elsewhere, never inf - inf. A huge one stays
+    # below fp32's infinity, because -inf / inf is not a number.
+    logits = (logits - logits.max(dim=-1, keepdim=True).values) / min(max(sampling.temperature, 1e-10), 1e30)
     if sampling.top_k is not None:
         logits = keep_top_k(logits, sampling.top_k)
     if sampling.top_p is not None and sampling.top_p < 1:
@@ -73,7 +74,8 @@ def probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
 
 def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Scores of seen tokens divided by `penalty` where positive, multiplied where negative (CTRL, arXiv 1909.05858)."""
-    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+    penalized = torch.where(logits > 0, logits / penalty, logits * penalty).nan_to_num()  # finite, however extreme
+    return torch.where(seen & logits.isfinite(), penalized, logits)
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:

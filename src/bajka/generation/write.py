@@ -67,14 +67,14 @@ def generate(
     ):
         row, pen = event.row, pens[event.row.number]
         piece = "" if event.token is None else pen.feed(event.token)
-        reason: Reason | None = "stop" if pen.stopped else event.reason
-        if reason is not None:
+        if pen.stopped or event.reason is not None:
             row.cancelled = True
-            piece += pen.finish()
+            piece += pen.finish()  # which may end in a stop string, too
+            reason: Reason = "length" if event.reason == "length" and not pen.stopped else "stop"
             done[row.number] = _text(row, asked[row.number], pen, reason, sampling)
         if piece and on_piece:
             on_piece(row.number, piece)
-        if reason is not None and on_done:
+        if row.number in done and on_done:
             on_done(done[row.number])
     return [done[number] for number in range(len(rows))]
 

@@ -44,8 +44,8 @@ class ModelConfig(BaseModel):
     @model_validator(mode="after")
     def fits(self) -> ModelConfig:
         """Refuse shapes that do not divide, and wishes that the stock architecture cannot express."""
-        for problem in _problems(self):
-            raise ModelError(problem)
+        if problems := _problems(self):
+            raise ModelError(" ".join(problems))
         return self
 
 
@@ -61,11 +61,11 @@ def _problems(c: ModelConfig) -> list[str]:
         found.append(
             f"n_head = {c.n_head} is not a multiple of n_kv_head = {c.n_kv_head}: choose a divisor, or leave it out."
         )
-    if c.head_dim % 2:
-        found.append(f"head_dim = {c.head_dim} is odd: choose n_embd and n_head so that n_embd / n_head is even.")
     if c.is_gpt:
         found += _gpt_problems(c)
     else:
+        if c.head_dim % 2:
+            found.append(f"head_dim = {c.head_dim} is odd: choose n_embd and n_head so that n_embd / n_head is even.")
         if c.positions != "rope":
             found.append(f"positions = {c.positions} needs --family gpt2 or gpt1; {c.family} has rotary positions.")
         if c.activation != "swiglu":

@@ -93,15 +93,14 @@ def load_hugging_face_weights(model: Transformer, weights: Mapping[str, Tensor],
         )
     with torch.no_grad():
         for place in places(model.config):
-            parts = [weights[name] for name in place.theirs]
-            value = torch.cat(list(parts)) if len(parts) > 1 else parts[0]
-            value = value.T if place.transposed else value
-            if value.shape != state[place.ours].shape:
-                raise DamagedFileError(
-                    f"In {source}, {place.theirs[0]} has the shape {tuple(value.shape)}; its config.json asks for "
-                    f"{tuple(state[place.ours].shape)}."
-                )
-            state[place.ours].copy_(value)
+            whole = state[place.ours].T if place.transposed else state[place.ours]
+            for name, part in zip(place.theirs, whole.split(place.rows) if place.rows else (whole,), strict=True):
+                if weights[name].shape != part.shape:
+                    raise DamagedFileError(
+                        f"In {source}, {name} has the shape {tuple(weights[name].shape)}; its config.json asks for "
+                        f"{tuple(part.shape)}."
+                    )
+                part.copy_(weights[name])
 
 
 def _with_full_names(weights: Mapping[str, Tensor], c: ModelConfig) -> Mapping[str, Tensor]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from bajka.config import Family
 from bajka.errors import ModelError
 from bajka.model.config import ModelConfig
@@ -120,21 +122,36 @@ def from_hugging_face(config: dict[str, Any], *, source: str) -> ModelConfig:
             f"{source} is a {config.get('model_type')!r} model. bajka reads these four: {', '.join(types)}."
         )
     try:
-        fields = _gpt_fields(config, family) if family in ("gpt2", "gpt1") else _llama_fields(config, family, source)
+        fields = (
+            _gpt_fields(config, family, source) if family in ("gpt2", "gpt1") else _llama_fields(config, family, source)
+        )
+        return ModelConfig(family=family, vocab_size=config["vocab_size"], **fields)
     except KeyError as error:
         raise ModelError(f"The config.json of {source} has no {error}. Is the file complete?") from None
-    return ModelConfig(family=family, vocab_size=config["vocab_size"], **fields)
+    except ValidationError as error:
+        wrong = ", ".join(f"{one['loc'][0]} = {one['input']!r}" for one in error.errors())
+        raise ModelError(f"The config.json of {source} describes no model: {wrong}. Is the file right?") from None
+    except (AttributeError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise ModelError(f"The config.json of {source} describes no model ({error}). Is the file right?") from error
 
 
-def _gpt_fields(config: dict[str, Any], family: Family) -> dict[str, Any]:
-    activation = _GPT_ACTIVATIONS_BACK.get(str(config.get("activation_function", "gelu_new")))
-    if family == "gpt1":
-        activation = {"gelu": "gelu_tanh", "relu": "relu"}.get(str(config.get("afn", "gelu")))
-    for name in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention"):
-        if config.get(name):
-            activation = None
-    if activation is None:
-        raise ModelError("This GPT has an activation or attention variant that bajka does not have.")
+def _refuse(variants: dict[str, Any], *, family: Family, source: str) -> None:
+    """Raise `ModelError` for the first variant of a stock architecture that is present."""
+    for variant, present in variants.items():
+        if present:
+            raise ModelError(f"{source} has {variant}, which bajka's {family} does not have.")
+
+
+def _gpt_fields(config: dict[str, Any], family: Family, source: str) -> dict[str, Any]:
+    named = config.get("activation_function", "gelu_new") if family == "gpt2" else config.get("afn", "gelu")
+    known = _GPT_ACTIVATIONS_BACK if family == "gpt2" else {"gelu": "gelu_tanh", "relu": "relu"}
+    variants = {
+        f"activation {named}": named not in known,
+        "attention scores that are not scaled": not config.get("scale_attn_weights", True),
+        "attention scores scaled by layer": config.get("scale_attn_by_inverse_layer_idx"),
+        "cross attention": config.get("add_cross_attention"),
+    }
+    _refuse(variants, family=family, source=source)
     heads, width = config["n_head"], config["n_embd"]
     return {
         "context_length": config.get("n_positions", config.get("n_ctx", 1024)),
@@ -145,7 +162,7 @@ def _gpt_fields(config: dict[str, Any], family: Family) -> dict[str, Any]:
         "n_inner": config.get("n_inner") or 4 * width,
         "head_dim": width // heads,
         "positions": "learned",
-        "activation": activation,
+        "activation": known[named],
         "norm_epsilon": config.get("layer_norm_epsilon", 1e-5),
         "tie_embeddings": config.get("tie_word_embeddings", True),
         "bias": True,
@@ -155,17 +172,15 @@ def _gpt_fields(config: dict[str, Any], family: Family) -> dict[str, Any]:
 
 def _llama_fields(config: dict[str, Any], family: Family, source: str) -> dict[str, Any]:
     rope = config.get("rope_parameters") or {}
-    scaling = (config.get("rope_scaling") or {}).get("rope_type", rope.get("rope_type", "default"))
+    scaling = (config.get("rope_scaling") or {}) | rope
     variants = {
-        "rope scaling": scaling not in (None, "default"),
+        "rope scaling": scaling.get("rope_type", scaling.get("type", "default")) != "default",
         "attention biases": config.get("attention_bias"),
         "feed-forward biases": config.get("mlp_bias"),
-        "sliding windows": config.get("use_sliding_window"),
+        "sliding windows": config.get("use_sliding_window") or "sliding_attention" in (config.get("layer_types") or ()),
         f"activation {config.get('hidden_act')}": config.get("hidden_act", "silu") != "silu",
     }
-    for variant, present in variants.items():
-        if present:
-            raise ModelError(f"{source} has {variant}, which bajka's {family} does not have.")
+    _refuse(variants, family=family, source=source)
     heads, width = config["num_attention_heads"], config["hidden_size"]
     return {
         "context_length": config["max_position_embeddings"],

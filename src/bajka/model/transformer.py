@@ -17,6 +17,8 @@ from bajka.model.config import ModelConfig
 from bajka.model.estimate import attention_width
 from bajka.tokens.batches import IGNORED
 
+_PLAIN_UP_TO = 512  # tokens: beyond, the (T, T) weights cost more memory than the products save time
+
 
 class Linear(nn.Linear):
     """A linear layer that casts its fp32 weight to the type of what it is given.
@@ -77,15 +79,27 @@ class Attention(nn.Module):
             k, v, mask = cache.extend(layer, k, v)
         if c.n_kv_head != c.n_head:
             k, v = (t.repeat_interleave(c.n_head // c.n_kv_head, dim=1) for t in (k, v))
-        y = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            is_causal=mask is None and T > 1,
-            dropout_p=c.attention_dropout if self.training else 0.0,
-        )  # (B, H, T, D)
+        dropout = c.attention_dropout if self.training else 0.0
+        y = attend(q, k, v, mask=mask, causal=T > 1, dropout=dropout)  # (B, H, T, D)
         return self.out(y.transpose(1, 2).reshape(B, T, c.n_head * c.head_dim))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, causal: bool, dropout: float) -> Tensor:
+    """Attention of heads (B, H, T, D), through torch's kernel, or as plain products where those are faster.
+
+    On a CPU the backward of torch's kernel in bf16 takes 2 to 6 times as long as two batched products and a softmax at
+    the short contexts of small models (docs/experiments.md, "Attention on a CPU").
+    """
+    T = q.shape[2]
+    if mask is not None or not causal or q.device.type != "cpu" or q.dtype != torch.bfloat16 or T > _PLAIN_UP_TO:
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=mask is None and causal, dropout_p=dropout
+        )
+    B, H, T, D = q.shape
+    future = torch.full((T, T), -math.inf, dtype=q.dtype).triu(1).expand(B * H, T, T)
+    q, k, v = (t.reshape(B * H, T, D) for t in (q, k, v))
+    weights = torch.baddbmm(future, q, k.mT, alpha=1.0 / math.sqrt(D)).softmax(dim=-1)
+    return torch.bmm(F.dropout(weights, dropout, dropout > 0), v).view(B, H, T, D)
 
 
 class FeedForward(nn.Module):
@@ -148,11 +162,16 @@ class Transformer(nn.Module):
         last_norm = c.family != "gpt1"
         self.norm = Norm(c.n_embd, epsilon=c.norm_epsilon, layer=c.is_gpt) if last_norm else None
         self.head = Linear(c.n_embd, c.vocab_size, bias=False)
-        if c.tie_embeddings:
-            self.head.weight = self.embedding.weight
-        rotations = None if c.is_gpt else rotary_table(c)
-        self.register_buffer("rotations", rotations, persistent=False)
+        self.register_buffer("rotations", None, persistent=False)
         self.rotations: Tensor | None
+        self.complete()
+
+    def complete(self) -> None:
+        """All that no file of weights holds: the tied head, the rotations, and what is not trained."""
+        if self.config.tie_embeddings:
+            self.head.weight = self.embedding.weight
+        if not self.config.is_gpt:
+            self.rotations = rotary_table(self.config).float()
         self.freeze()
 
     def freeze(self) -> None:
@@ -191,7 +210,7 @@ class Transformer(nn.Module):
         if self.rotations is None:
             return x, None
         rotation = self.rotations[:T][None] if places is None else self.rotations[places]
-        return x, rotation[:, None].to(x.dtype if x.dtype == torch.float64 else torch.float32)
+        return x, rotation[:, None].to(x.dtype)
 
     def hidden(self, x: Tensor, rotation: Tensor | None, cache: Cache | None = None) -> Tensor:
         """The residual stream (B, T, C) after all blocks and the last norm."""
@@ -212,8 +231,9 @@ class Transformer(nn.Module):
     def reset(self, seed: int) -> None:
         """Draw all weights anew from `seed`, on the CPU, so that every machine starts from the same numbers.
 
-        GPTs: GPT-2's 0.02, residual outputs divided by sqrt(2 n_layer). The others: 0.5 / sqrt(inputs), which keeps
-        the variance of activations below one whatever the width, and the head's logits near zero.
+        GPTs: GPT-2's 0.02. The others: 0.5 / sqrt(inputs), which keeps the variance of activations below one whatever
+        the width; 0.02 for the head, so that its logits begin near zero; 0.5 for an embedding that is not the head too
+        (docs/experiments.md, "Where the embedding begins"). Residual outputs are divided by sqrt(2 n_layer).
         """
         generator = torch.Generator().manual_seed(seed)
         c = self.config
@@ -221,21 +241,26 @@ class Transformer(nn.Module):
             if parameter.dim() < 2:
                 parameter.data.fill_(1.0 if name.endswith("weight") else 0.0)
                 continue
-            deviation = (
-                0.02 if c.is_gpt or "embedding" in name or "head" in name else 0.5 / math.sqrt(parameter.shape[1])
-            )
-            if name.endswith(("out.weight", "down.weight")):
-                deviation /= math.sqrt(2 * c.n_layer)
-            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float32) * deviation
-            parameter.data.copy_(drawn)
+            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
+            parameter.data.copy_(drawn * self._deviation(name, inputs=parameter.shape[1]))
         if self.positions is not None and c.positions == "sinusoidal":
             self.positions.weight.data.copy_(sinusoidal_table(c))
+
+    def _deviation(self, name: str, *, inputs: int) -> float:
+        """The standard deviation of a matrix's first numbers."""
+        c = self.config
+        deviation = 0.02
+        if not c.is_gpt and "embedding" in name and not c.tie_embeddings:
+            deviation = 0.5
+        elif not c.is_gpt and name.startswith("blocks."):
+            deviation = 0.5 / math.sqrt(inputs)
+        return deviation / math.sqrt(2 * c.n_layer) if name.endswith(("out.weight", "down.weight")) else deviation
 
 
 def rotary_table(c: ModelConfig) -> Tensor:
     """Cosines and sines (context_length, D): the first half of the last axis holds cosines, the second sines.
 
-    RoPE (arXiv 2104.09864) in the half-split order of transformers. Angles in float64, stored in fp32.
+    RoPE (arXiv 2104.09864) in the half-split order of transformers. In float64; the model keeps it in fp32.
     """
     frequencies = c.rope_theta ** (-torch.arange(0, c.head_dim, 2, dtype=torch.float64) / c.head_dim)
     angles = torch.arange(c.context_length, dtype=torch.float64)[:, None] * frequencies
@@ -246,8 +271,7 @@ def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Turn pairs (x[i], x[i + D/2]) of heads (B, H, T, D) by the angles of their positions."""
     cosines, sines = rotation.chunk(2, dim=-1)  # (B or 1, 1, T, D/2)
     first, second = x.chunk(2, dim=-1)
-    turned = torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
-    return turned.to(x.dtype)
+    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
 
 
 def sinusoidal_table(c: ModelConfig) -> Tensor:

@@ -70,7 +70,8 @@ class Batches:
             case "packed":
                 return max(1, -(-len(self.ids) // self.context_length))
             case "sliding":
-                return max(1, -(-(len(self.ids) - 1 - self.context_length) // self.stride) + 1)
+                reaching = -(-(len(self.ids) - 1 - self.context_length) // self.stride) + 1  # the last one to the end
+                return max(1, min(reaching, -(-(len(self.ids) - 1) // self.stride)))  # none that begins behind it
             case "documents":
                 return len(self.starts)
 
@@ -95,7 +96,7 @@ class Batches:
             case "sliding":
                 return span_batch(self.ids, chosen * self.stride, self.context_length)
             case "documents":
-                return self._documents(chosen)
+                return document_batch(self.ids, self.starts, chosen, self.context_length, end_of_text=self.end_of_text)
 
     def _packed(self, order: _Order, chosen: Ids) -> Batch:
         T, N = self.context_length, len(self.ids)
@@ -106,16 +107,6 @@ class Batches:
         token = self.ids[place + order.shift[document]].astype(np.int64)
         inputs, targets = token[:, :-1], token[:, 1:].copy()
         targets[beyond] = IGNORED
-        return Batch(inputs, targets)
-
-    def _documents(self, chosen: Ids) -> Batch:
-        T = self.context_length
-        inputs = np.full((len(chosen), T), self.end_of_text, dtype=np.int64)
-        targets = np.full((len(chosen), T), IGNORED, dtype=np.int64)
-        for row, document in enumerate(chosen):
-            start, length = self.starts[document], int(self.lengths[document])
-            token = np.append(self.ids[start : start + min(length, T + 1)].astype(np.int64), self.end_of_text)[: T + 1]
-            inputs[row, : len(token) - 1], targets[row, : len(token) - 1] = token[:-1], token[1:]
         return Batch(inputs, targets)
 
     def _order_of_epoch(self, epoch: int) -> _Order:
@@ -154,8 +145,33 @@ def span_batch(ids: NDArray[np.unsignedinteger], begins: NDArray[np.integer], co
     return Batch(token[:, :-1], targets)
 
 
+def document_batch(
+    ids: NDArray[np.unsignedinteger],
+    starts: NDArray[np.integer],
+    chosen: NDArray[np.integer],
+    context_length: int,
+    *,
+    end_of_text: int,
+) -> Batch:
+    """One document a row from its beginning, its end as the last target; cut at the context, or padded and ignored."""
+    T = context_length
+    inputs = np.full((len(chosen), T), end_of_text, dtype=np.int64)
+    targets = np.full((len(chosen), T), IGNORED, dtype=np.int64)
+    for row, document in enumerate(chosen):
+        start = int(starts[document])
+        end = int(starts[document + 1]) if document + 1 < len(starts) else len(ids)
+        token = np.append(ids[start : min(end, start + T + 1)].astype(np.int64), end_of_text)[: T + 1]
+        inputs[row, : len(token) - 1], targets[row, : len(token) - 1] = token[:-1], token[1:]
+    return Batch(inputs, targets)
+
+
 def evaluation_begins(tokens: int, *, context_length: int, most: int | None) -> Ids:
-    """Beginnings of non-overlapping windows over a stream: all of them, or `most` spread evenly."""
-    count = max(1, -(-(tokens - 1) // context_length))
-    chosen = np.arange(count) if most is None or most >= count else np.linspace(0, count - 1, most).astype(np.int64)
-    return chosen * context_length
+    """Beginnings of non-overlapping windows over a stream: all that hold a target, or `most` spread evenly."""
+    return spread(max(0, -(-(tokens - 1) // context_length)), most) * context_length
+
+
+def spread(count: int, most: int | None) -> Ids:
+    """The numbers 0 to `count`, all of them or `most` spread evenly."""
+    if most is None or most >= count:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).astype(np.int64)

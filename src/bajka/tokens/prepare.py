@@ -30,7 +30,7 @@ def prepare(
     """
     fingerprint = _fingerprint(split, tokenizer)
     folder = parent / f"{name}-{fingerprint[:8]}"
-    if (folder / "meta.json").is_file():
+    if folder.exists():
         return open_token_data(folder)
     temporary = folder.with_name(folder.name + durable.TEMPORARY)
     with disk_errors("write", temporary):

@@ -82,6 +82,9 @@ class TokenWriter:
         self.type = id_type(vocab_size)
         self.tokens = self.bytes = self.letters = 0
         self.starts: list[int] = []
+        self.path = folder / f"{name}.bin"
+        with disk_errors("write", self.path):
+            self.path.write_bytes(b"")  # a set without documents is an empty file, too
 
     def write(self, texts: Sequence[str], encoded: Iterable[NDArray[np.integer]]) -> None:
         """Append documents: their texts (for counting) and their content ids."""
@@ -94,10 +97,7 @@ class TokenWriter:
             pieces += [np.array([self.end_of_text]), content]
         ids = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int64)
         assert not len(ids) or int(ids.max()) < self.vocab_size, "an id beyond the vocabulary"
-        with (
-            disk_errors("write", self.folder / f"{self.name}.bin"),
-            (self.folder / f"{self.name}.bin").open("ab") as file,
-        ):
+        with disk_errors("write", self.path), self.path.open("ab") as file:
             file.write(ids.astype(self.type).tobytes())
 
     def finish(self) -> dict[str, int]:
@@ -113,8 +113,8 @@ def open_token_data(folder: Path) -> TokenData:
     """Open a folder that bajka wrote; raises `DamagedFileError` when a file does not match its description."""
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        dtype = np.dtype(meta["dtype"])
-        sets = {name: _open_set(folder, name, dtype, meta[name]) for name in ("train", "val")}
+        dtype = id_type(meta["vocab_size"])
+        sets = {name: _open_set(folder, name, dtype, meta[name], meta["end_of_text"]) for name in ("train", "val")}
         for name, tokens in sets.items():
             largest = int(tokens.ids.max()) if len(tokens) else 0
             if largest >= meta["vocab_size"]:
@@ -138,11 +138,14 @@ def open_token_data(folder: Path) -> TokenData:
         ) from error
 
 
-def _open_set(folder: Path, name: str, dtype: np.dtype[Any], facts: dict[str, int]) -> TokenSet:
+def _open_set(folder: Path, name: str, dtype: np.dtype[Any], facts: dict[str, int], end_of_text: int) -> TokenSet:
     ids = _map(folder / f"{name}.bin", dtype)
     starts = np.fromfile(folder / f"{name}.idx", dtype=np.uint64)
-    if len(ids) != facts["tokens"] or len(starts) != facts["documents"]:
+    if len(ids) != facts["tokens"]:
         raise ValueError(f"{name}.bin has {len(ids):,} ids, meta.json says {facts['tokens']:,}")
+    ordered = not len(starts) or (starts[0] == 0 and starts[-1] < len(ids) and bool((starts[1:] > starts[:-1]).all()))
+    if len(starts) != facts["documents"] or not ordered or (ids[starts] != end_of_text).any():
+        raise ValueError(f"{name}.idx does not hold the beginnings of {facts['documents']:,} documents")
     return TokenSet(ids, starts, facts["content"], facts["bytes"], facts["letters"])
 
 
@@ -183,7 +186,7 @@ def open_foreign_bins(
     for name in ("train", "val"):
         path = folder / f"{name}.bin"
         try:
-            ids = _map(path, foreign_type(path))
+            ids = _map(path, foreign_type(path, vocab_size))
         except (OSError, ValueError) as error:
             raise DamagedFileError(f"{path} cannot be read as token ids: {error}.") from error
         if not len(ids):
@@ -208,17 +211,17 @@ def open_foreign_bins(
     )
 
 
-def foreign_type(path: Path) -> np.dtype[Any]:
-    """uint32 if the file, read as uint16, is zero at every second place (ids below 65,536 in four bytes), else uint16."""
-    head = np.fromfile(path, dtype=np.uint16, count=4096)
-    wide = len(head) >= 2 and len(head) % 2 == 0 and not head[1::2].any() and bool(head[0::2].any())
+def foreign_type(path: Path, vocab_size: int) -> np.dtype[Any]:
+    """uint32 if the file's head, read so, lies in the vocabulary, else uint16: two of those, read as one, are huge."""
+    head = np.fromfile(path, dtype=np.uint32, count=4096)
+    wide = path.stat().st_size % 4 == 0 and len(head) > 0 and int(head.max()) < vocab_size
     return np.dtype(np.uint32 if wide else np.uint16)
 
 
 def _describe(ids: NDArray[np.unsignedinteger], end_of_text: int, decode: Any) -> TokenSet:
     """A foreign stream with its documents found and its text counted (a sample of at most a million tokens, scaled)."""
     ends = np.flatnonzero(np.asarray(ids) == end_of_text)
-    starts = np.unique(np.append(0, ends[ends < len(ids) - 1])).astype(np.uint64)
+    starts = np.unique(np.append(0, ends)).astype(np.uint64)
     sample = np.asarray(ids[:1_000_000])
     text = decode([int(i) for i in sample if i != end_of_text])
     content = len(ids) - len(ends)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,36 @@ class Clock:
     def seconds(self) -> float:
         """Active seconds so far."""
         return self.earlier + self.now() - self.began
+
+
+@dataclass
+class Pace:
+    """How long a step takes now, in seconds of the clock, and how much is spent beside the steps."""
+
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=30))
+    stepping: float = 0.0
+    beside: float = 0.0
+
+    def stepped(self, seconds: float) -> None:
+        """A step took so long, its logging included."""
+        self.recent.append(seconds)
+        self.stepping += seconds
+
+    def spent_beside(self, seconds: float) -> None:
+        """Evaluating, sampling and saving took so long."""
+        self.beside += seconds
+
+    def mean(self) -> float:
+        """Seconds of a recent step, on average; a second before the first one."""
+        return sum(self.recent) / len(self.recent) if self.recent else 1.0
+
+    def whole(self) -> float:
+        """Seconds of a step now, with its share of evaluations, samples and saves."""
+        if not self.recent:
+            return 1.0
+        typical = sorted(self.recent)[len(self.recent) // 2]
+        share = self.beside / self.stepping if self.stepping > 0 else 0.0
+        return min(max(typical, self.mean()), 1.5 * typical) * (1 + share)
 
 
 def decide_cooldown(

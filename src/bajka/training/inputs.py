@@ -59,7 +59,7 @@ def prepare_inputs(settings: Settings, *, parent: Path, say: Say, tokenizer: Tok
     if len(texts) == 1 and is_token_folder(Path(texts[0]).expanduser()):
         return _given_tokens(Path(texts[0]).expanduser(), settings, tokenizer, say)
     name = name_of(settings)
-    corpus, split = read_and_split(settings, say)
+    _, split = read_and_split(settings, say)
     if tokenizer is None:
         tokenizer = make_tokenizer(settings, split, say)
     data = prepare(split, tokenizer, parent=parent, name=name)
@@ -68,6 +68,15 @@ def prepare_inputs(settings: Settings, *, parent: Path, say: Say, tokenizer: Tok
             f"{side}: {len(tokens):,} tokens in {len(tokens.starts):,} documents, "
             f"{tokens.bytes:,} bytes ({tokens.bytes_per_token:.2f} bytes a token)."
         )
+    return Inputs(data, tokenizer, openings_of(data, tokenizer))
+
+
+def open_inputs(settings: Settings, folder: Path, *, tokenizer: Tokenizer | None = None) -> Inputs:
+    """What `prepare_inputs` prepared in `folder`, without reading the texts again; `tokenizer` as there."""
+    if not (folder / "meta.json").is_file() and is_token_folder(folder):
+        return _given_tokens(folder, settings, tokenizer, say=lambda line: None)
+    data = open_token_data(folder)
+    tokenizer = tokenizer or Tokenizer.load(folder)
     return Inputs(data, tokenizer, openings_of(data, tokenizer))
 
 

@@ -16,11 +16,39 @@ from bajka.training.plan import Plan
 LENGTHS = ("minutes", "steps", "epochs")
 
 MAY_CHANGE = frozenset(
-    (*LENGTHS, "learning_rate", "adamw_learning_rate", "weight_decay", "gradient_clip", "warmup_steps")
-    + ("cooldown_share", "final_rate_share", "plateau_every_steps", "plateau_patience", "plateau_factor")
-    + ("micro_batch_size", "save_every_minutes", "save_every_steps", "tensorboard", "evaluate_every_steps")
-    + ("evaluation_windows", "prompts", "max_new_tokens", "temperature", "top_k", "top_p", "min_p")
-    + ("repetition_penalty", "device", "precision", "compile", "deterministic", "threads")
+    [
+        "minutes",
+        "steps",
+        "epochs",
+        "learning_rate",
+        "adamw_learning_rate",
+        "weight_decay",
+        "gradient_clip",
+        "warmup_steps",
+        "cooldown_share",
+        "final_rate_share",
+        "plateau_every_steps",
+        "plateau_patience",
+        "plateau_factor",
+        "micro_batch_size",
+        "save_every_minutes",
+        "save_every_steps",
+        "tensorboard",
+        "evaluate_every_steps",
+        "evaluation_windows",
+        "prompts",
+        "max_new_tokens",
+        "temperature",
+        "top_k",
+        "top_p",
+        "min_p",
+        "repetition_penalty",
+        "device",
+        "precision",
+        "compile",
+        "deterministic",
+        "threads",
+    ]
 )
 """Settings that may differ when a run goes on: rate, length, intervals, prompts, hardware. Shape, tokenizer, data and
 seed never."""
@@ -52,48 +80,66 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
     while path.exists():
         run = RunFolder(path)
         if not run.config_file.is_file():
-            if {entry.name for entry in path.iterdir()} <= {".lock"} if path.is_dir() else False:
+            if _is_empty(path):
                 break
             raise RunError(f"{path} exists and is not a run. Choose another folder with --out.")
-        if _comparable(run.settings) == _comparable(wanted):
-            return _existing(run, wanted, said)
+        if comparable(wanted) in (comparable(run.settings), _first_asked(run)):
+            return _existing(run, said)
         path, number = base.with_name(f"{base.name}-{number}"), number + 1
     if path != base:
         said.append(f"{base} was made with other settings or texts; this run is {path}.")
     return Life(RunFolder(path), wanted, "new", tuple(said))
 
 
-def _existing(run: RunFolder, wanted: Settings, said: list[str]) -> Life:
+def _is_empty(path: Path) -> bool:
+    """Whether this is a folder with nothing in it but perhaps the lock of a run that came to nothing."""
+    return path.is_dir() and {entry.name for entry in path.iterdir()} <= {".lock"}
+
+
+def _existing(run: RunFolder, said: list[str]) -> Life:
     """The same command again: it continues what is unfinished, and says how to extend what is finished."""
     if is_finished(run):
-        return Life(run, wanted, "finished", (*said, _how_to_extend(run)))
-    if not run.plan_file.is_file():
-        return Life(run, wanted, "new", tuple(said))
-    return Life(run, wanted, "continue", tuple(said))
+        return Life(run, run.settings, "finished", (*said, _how_to_extend(run)))
+    return Life(run, run.settings, _unfinished(run), tuple(said))
+
+
+def _first_asked(run: RunFolder) -> Any:
+    """What made the run, before anything was changed or made longer."""
+    return run.plan.get("asked") if run.plan_file.is_file() else None
+
+
+def _unfinished(run: RunFolder) -> Literal["new", "continue"]:
+    """A run that stopped before its plan was written begins again."""
+    return "continue" if run.plan_file.is_file() else "new"
 
 
 def _named(run: RunFolder, given: Mapping[str, Any]) -> Life:
     """`bajka train runs/NAME`, perhaps with settings that may change."""
     old = run.settings
-    changes = {name: value for name, value in given.items() if name not in ("texts", "out") and value is not None}
-    fixed = {name: value for name, value in changes.items() if name not in MAY_CHANGE}
-    for name, value in fixed.items():
-        section = getattr(old, SECTION_OF[name])
-        if getattr(section, name) != settings_with(**{name: value}).model_dump()[SECTION_OF[name]][name]:
+    wanted = {name: value for name, value in given.items() if name not in ("texts", "out") and value is not None}
+    asked = settings_with(**wanted)
+    changes = {name: value for name, value in wanted.items() if _value(asked, name) != _value(old, name)}
+    for name, value in changes.items():
+        if name not in MAY_CHANGE:
             raise RunError(
-                f"{name} = {value} cannot change in {run.path} (it was {getattr(section, name)}): shape, tokenizer, data "
+                f"{name} = {value} cannot change in {run.path} (it was {_value(old, name)}): shape, tokenizer, data "
                 "and seed stay. Start a new run for it, perhaps with --from."
             )
-    changes = {name: value for name, value in changes.items() if name in MAY_CHANGE}
+    finished, new_length = is_finished(run), any(name in wanted for name in LENGTHS)
+    if finished and not new_length:
+        return Life(run, old, "finished", (_how_to_extend(run),))
+    if finished:  # as many minutes or steps as before are a wish too, once those are over
+        changes |= {name: value for name, value in wanted.items() if name in LENGTHS}
     settings = settings_with(old, **changes)
+    listed = ", ".join(f"{name} = {value}" for name, value in changes.items())
+    said = (f"Changed for the rest of the run: {listed}.",) if changes else ()
     new_length = any(name in changes for name in LENGTHS)
-    changed = tuple(f"{name} = {value}" for name, value in changes.items())
-    said = (f"Changed for the rest of the run: {', '.join(changed)}.",) if changed else ()
-    if not is_finished(run):
-        return Life(run, settings, "continue", said, new_length, tuple(changes))
-    if not new_length:
-        return Life(run, settings, "finished", (_how_to_extend(run),))
-    return Life(run, settings, "extend", said, new_length, tuple(changes))
+    return Life(run, settings, "extend" if finished else _unfinished(run), said, new_length, tuple(changes))
+
+
+def _value(settings: Settings, name: str) -> Any:
+    """The value of a setting by its flat name."""
+    return getattr(getattr(settings, SECTION_OF[name]), name)
 
 
 def is_finished(run: RunFolder) -> bool:
@@ -127,7 +173,7 @@ def resumed_settings(plan: Plan, settings: Settings, life: Life) -> Plan:
     return replace(plan, schedule=schedule)
 
 
-def _comparable(settings: Settings) -> dict[str, Any]:
+def comparable(settings: Settings) -> dict[str, Any]:
     """What makes two commands the same: all wishes but the place of the run."""
     found = wishes(settings)
     found.get("train", {}).pop("out", None)

@@ -11,33 +11,18 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bajka.config import Settings
-from bajka.errors import CorpusError, SettingsError
+from bajka.errors import SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters, training_memory
-from bajka.model.families import feed_forward_width, preset
 from bajka.training.optimizer import Recipe
 from bajka.training.schedule import Schedule
+from bajka.training.shape import Choices, CorpusFacts, choose_shape, imported_shape
 
-SHAPES = ((2, 64), (3, 128), (4, 192), (4, 256), (6, 320), (6, 384), (8, 512), (12, 768), (16, 1024))
-"""Depth and width from about 0.1 to 200 million weights in blocks; heads are 64 wide (32 below a width of 192)."""
+__all__ = ["CorpusFacts", "Plan", "describe", "make_plan"]
 
-SMALLEST_CONTEXT = 32
-TRAINING_WINDOWS, VALIDATION_WINDOWS = 200, 8
 LITTLE_TEXT_EPOCHS = 6.0
 DEFAULT_MINUTES = 10.0
-
-
-@dataclass(frozen=True)
-class CorpusFacts:
-    """What the plan needs to know of the texts, in tokens of the chosen tokenizer."""
-
-    train_tokens: int
-    validation_tokens: int
-    documents: int
-    bytes: int
-    vocab_size: int
-    same_book: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,21 +63,6 @@ class Plan:
         return cls(**known)
 
 
-class _Choices:
-    """Collects numbers and their reasons; what the person set wins."""
-
-    def __init__(self) -> None:
-        self.reasons: dict[str, str] = {}
-
-    def take(self, name: str, wish: Any, planned: Any, reason: str) -> Any:
-        """`wish` if there is one, else `planned`; remembers why."""
-        if wish is not None:
-            self.reasons[name] = "you set it"
-            return wish
-        self.reasons[name] = reason
-        return planned
-
-
 def make_plan(
     settings: Settings,
     facts: CorpusFacts,
@@ -106,14 +76,14 @@ def make_plan(
     `imported` is the shape of the model that training starts from. Raises `CorpusError` when the text is too little for
     one window, `SettingsError` or `ModelError` for wishes that cannot be met.
     """
-    c = _Choices()
+    c = Choices()
     minutes = _minutes(settings, c)
     compile_ = _compile(settings, machine, minutes, c)
     rate = matmul_rate * _utilisation(machine, compile_)
     if imported is None:
-        model = _shape(settings, facts, machine, rate, minutes, c)
+        model = choose_shape(settings, facts, machine, rate, minutes, c)
     else:
-        model = _imported_shape(settings, facts, imported, c)
+        model = imported_shape(settings, facts, imported, c)
     tokens_per_second = rate / flops_per_token(model)
     windows_per_epoch = _windows_per_epoch(settings, facts, model.context_length)
     batch = c.take(
@@ -128,7 +98,12 @@ def make_plan(
     recipe = _recipe(settings, model, epochs, c, imported=imported is not None)
     micro = min(batch, settings.train.micro_batch_size or _micro(machine, model, batch))
     c.take("micro_batch_size", settings.train.micro_batch_size, micro, "what fits in memory at once")
-    evaluation_windows = settings.evaluation.evaluation_windows or _evaluation_windows(facts, model, steps, batch)
+    evaluation_windows = c.take(
+        "evaluation_windows",
+        settings.evaluation.evaluation_windows,
+        _evaluation_windows(facts, model, steps, batch),
+        "all of the validation text, or what a twentieth of the run can pay for",
+    )
     return Plan(
         model=model,
         recipe=recipe,
@@ -158,14 +133,37 @@ def make_plan(
     )
 
 
-def _minutes(settings: Settings, c: _Choices) -> float | None:
+def describe(plan: Plan) -> list[str]:
+    """The plan as lines for a person: the shape, then every chosen number with its reason, then notes."""
+    m = plan.model
+    lines = [
+        f"Model: {m.family}, {parameters(m):,} weights ({parameters(m, embeddings=False):,} without embeddings), "
+        f"{flops_per_token(m) / 1e6:,.1f} MFLOP a token, about {plan.expected_memory_bytes / 2**20:,.0f} MB to train."
+    ]
+    values = (
+        plan.__dict__ | asdict(plan.recipe) | asdict(plan.schedule) | {"schedule": plan.schedule.name} | m.model_dump()
+    )
+    lines += [f"  {name} = {_short(values.get(name))}: {reason}" for name, reason in plan.reasons.items()]
+    length = f" in {plan.minutes:g} minutes" if plan.minutes is not None else ""
+    lines.append(
+        f"Expected{length}: {plan.expected_steps:,} steps at about {plan.expected_tokens_per_second:,.0f} tokens/s, "
+        f"{plan.expected_epochs:.1f} epochs."
+    )
+    return [*lines, *plan.notes]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _minutes(settings: Settings, c: Choices) -> float | None:
     schedule = settings.schedule
     if schedule.steps is not None or schedule.epochs is not None:
         return None
     return float(c.take("minutes", schedule.minutes, DEFAULT_MINUTES, "no length was given: a first look"))
 
 
-def _compile(settings: Settings, machine: Machine, minutes: float | None, c: _Choices) -> bool:
+def _compile(settings: Settings, machine: Machine, minutes: float | None, c: Choices) -> bool:
     match settings.hardware.compile:
         case "off":
             return False
@@ -194,129 +192,14 @@ def _utilisation(machine: Machine, compiled: bool) -> float:
     return 0.30 if compiled else 0.20
 
 
-def _shape(
-    settings: Settings, facts: CorpusFacts, machine: Machine, rate: float, minutes: float | None, c: _Choices
-) -> ModelConfig:
-    """The largest of the sensible shapes that the time lets see enough tokens, and that the text does not starve."""
-    wish, family = settings.model, settings.model.family
-    context = _context(settings, facts, machine, c)
-    budget = rate * 60.0 * minutes * 0.8 if minutes is not None else None
-    chosen = SHAPES[0]
-    reason = "the smallest shape"
-    for depth, width in SHAPES:
-        candidate = _configuration(settings, facts, context, depth, width)
-        weights = parameters(candidate)
-        if weights > max(facts.train_tokens, 100_000) * 4:
-            break
-        if budget is not None and budget / flops_per_token(candidate) < 0.5 * weights:
-            break
-        if budget is None and weights > facts.train_tokens / 2 and (depth, width) != SHAPES[1]:
-            break
-        chosen = (depth, width)
-        reason = "the largest shape that this text and this time can teach"
-    depth = c.take("n_layer", wish.n_layer, chosen[0], reason)
-    width = c.take("n_embd", wish.n_embd, chosen[1], reason)
-    model = _configuration(settings, facts, context, depth, width)
-    c.take("n_head", wish.n_head, model.n_head, f"heads of {model.head_dim}")
-    c.take("n_inner", wish.n_inner, model.n_inner, "the family's usual ratio to n_embd")
-    tied = "as the stock architecture" if model.is_gpt else "embedding and head share one matrix from 16,384 entries on"
-    c.take("tie_embeddings", wish.tie_embeddings, model.tie_embeddings, tied)
-    return model
-
-
-def _configuration(settings: Settings, facts: CorpusFacts, context: int, depth: int, width: int) -> ModelConfig:
-    """A full shape of this depth and width with the person's wishes in it."""
-    wish = settings.model
-    n_head = wish.n_head or max(1, width // (64 if width >= 192 else 32))
-    base = preset(wish.family)
-    base |= {"tie_embeddings": wish.family in ("gpt2", "gpt1") or facts.vocab_size >= 16_384}
-    base |= {
-        name: value
-        for name in ("positions", "rope_theta", "activation", "tie_embeddings", "bias")
-        if (value := getattr(wish, name)) is not None
-    }
-    if width % n_head:
-        near = max(1, round(width / n_head))
-        raise SettingsError(
-            f"n_head = {n_head} does not divide n_embd = {width}. Choose n_embd = {near * n_head}, "
-            f"or n_head = {max(h for h in range(1, n_head + 1) if width % h == 0)}."
-        )
-    return ModelConfig(
-        family=wish.family,
-        vocab_size=facts.vocab_size,
-        context_length=context,
-        n_layer=depth,
-        n_head=n_head,
-        n_kv_head=wish.n_kv_head or n_head,
-        n_embd=width,
-        n_inner=wish.n_inner or feed_forward_width(wish.family, width),
-        head_dim=width // n_head,
-        attention_dropout=wish.attention_dropout,
-        **base,
-    )
-
-
-def _context(settings: Settings, facts: CorpusFacts, machine: Machine, c: _Choices) -> int:
-    """256 on a CPU, 512 on a GPU, 1,024 from 100 MB of text; halved until there are enough windows."""
-    wish = settings.model.context_length
-    best = 1024 if facts.bytes >= 100_000_000 else 256 if machine.kind == "cpu" else 512
-    reason = f"usual on a {'CPU' if machine.kind == 'cpu' else 'GPU'} for this amount of text"
-    while wish is None and best > SMALLEST_CONTEXT and not _enough_windows(facts, best):
-        best //= 2
-        reason = f"halved until there are {TRAINING_WINDOWS} training and {VALIDATION_WINDOWS} validation windows"
-    context = int(c.take("context_length", wish, best, reason))
-    _check_windows(facts, context)
-    return context
-
-
-def _enough_windows(facts: CorpusFacts, context: int) -> bool:
-    return facts.train_tokens >= TRAINING_WINDOWS * context and facts.validation_tokens >= VALIDATION_WINDOWS * context
-
-
-def _check_windows(facts: CorpusFacts, context: int) -> None:
-    """Raise `CorpusError` when a side of the split does not fill one window."""
-    for name, tokens in (("training", facts.train_tokens), ("validation", facts.validation_tokens)):
-        if tokens < context + 1:
-            raise CorpusError(
-                f"The {name} text has {tokens:,} tokens, but one window needs {context + 1:,} (context_length = {context}). "
-                + (
-                    "Give more text."
-                    if context <= SMALLEST_CONTEXT
-                    else "Give more text, or a smaller --context-length."
-                )
-            )
-
-
-def _imported_shape(settings: Settings, facts: CorpusFacts, imported: ModelConfig, c: _Choices) -> ModelConfig:
-    """The shape of the given weights; the person may only shorten the context of a model with rotary positions."""
-    for name in ("n_layer", "n_head", "n_kv_head", "n_embd", "n_inner", "positions", "activation", "tie_embeddings"):
-        wish = getattr(settings.model, name)
-        if wish is not None and wish != getattr(imported, name):
-            raise SettingsError(
-                f"{name} = {wish} was asked for, but the weights of --from have {getattr(imported, name)}: leave it out."
-            )
-    context = imported.context_length
-    wish = settings.model.context_length
-    if wish is not None and wish != context and imported.is_gpt:
-        raise SettingsError(f"context_length = {wish}, but the model of --from has a table of {context} positions.")
-    if wish is not None and wish > context:
-        raise SettingsError(
-            f"context_length = {wish} is more than the {context} that the model of --from was made for."
-        )
-    context = int(c.take("context_length", wish, context, "that of the weights it starts from"))
-    _check_windows(facts, min(context, SMALLEST_CONTEXT))
-    return imported.model_copy(
-        update={"context_length": context, "attention_dropout": settings.model.attention_dropout}
-    )
-
-
 def _windows_per_epoch(settings: Settings, facts: CorpusFacts, context: int) -> int:
     match settings.train.windows:
         case "documents":
             return max(1, facts.documents)
         case "sliding":
             stride = settings.train.stride or context
-            return max(1, (facts.train_tokens - 1 - context) // stride + 1)
+            reaching = -(-(facts.train_tokens - 1 - context) // stride) + 1  # as `Batches.windows_per_epoch`
+            return max(1, min(reaching, -(-(facts.train_tokens - 1) // stride)))
         case "packed":
             return max(1, -(-facts.train_tokens // context))
 
@@ -353,7 +236,7 @@ def _steps(
     return max(1, int(0.85 * 60 * minutes * speed / (batch * context)))
 
 
-def _dropout(settings: Settings, model: ModelConfig, epochs: float, c: _Choices, *, imported: bool) -> ModelConfig:
+def _dropout(settings: Settings, model: ModelConfig, epochs: float, c: Choices, *, imported: bool) -> ModelConfig:
     planned, reason = 0.0, "none: the text is read only a few times"
     if epochs > LITTLE_TEXT_EPOCHS:
         planned = 0.1 if epochs < 4 * LITTLE_TEXT_EPOCHS else 0.2
@@ -363,7 +246,7 @@ def _dropout(settings: Settings, model: ModelConfig, epochs: float, c: _Choices,
     return model.model_copy(update={"dropout": float(c.take("dropout", settings.model.dropout, planned, reason))})
 
 
-def _recipe(settings: Settings, model: ModelConfig, epochs: float, c: _Choices, *, imported: bool) -> Recipe:
+def _recipe(settings: Settings, model: ModelConfig, epochs: float, c: Choices, *, imported: bool) -> Recipe:
     wish = settings.optimizer
     gentle = imported or model.family == "gpt1"
     reason = "fine-tuning" if imported else "gpt1 has its norms after the sum" if gentle else "sooner at a good loss"
@@ -375,14 +258,14 @@ def _recipe(settings: Settings, model: ModelConfig, epochs: float, c: _Choices, 
     else:
         planned, why = 2e-3 * (192 / model.n_embd) ** 0.5, "2e-3 at a width of 192, less for wider models"
         if model.family == "gpt1":
-            planned /= 2
+            planned, why = planned / 2, f"{why}; half of that for gpt1"
     decay = 0.1 if epochs > LITTLE_TEXT_EPOCHS else 0.01
     if name == "muon":
         decay *= 2
     return Recipe(
         optimizer=name,
         learning_rate=float(c.take("learning_rate", wish.learning_rate, planned, why)),
-        adamw_learning_rate=wish.adamw_learning_rate or 6e-3,
+        adamw_learning_rate=_adamw_rate(settings, name, c),
         weight_decay=float(
             c.take("weight_decay", wish.weight_decay, 0.0 if name == "adam" else decay, "more when text is read often")
         ),
@@ -393,16 +276,33 @@ def _recipe(settings: Settings, model: ModelConfig, epochs: float, c: _Choices, 
     )
 
 
-def _schedule(settings: Settings, steps: int, minutes: float | None, c: _Choices, *, imported: bool) -> Schedule:
+def _adamw_rate(settings: Settings, optimizer: str, c: Choices) -> float:
+    """Rate of what Muon leaves to AdamW; no other optimizer reads it."""
+    wish, planned = settings.optimizer.adamw_learning_rate, 6e-3
+    if optimizer != "muon":
+        return wish or planned
+    return float(
+        c.take("adamw_learning_rate", wish, planned, "for embedding, head and gains: the best found with muon")
+    )
+
+
+def _schedule(settings: Settings, steps: int, minutes: float | None, c: Choices, *, imported: bool) -> Schedule:
     wish = settings.schedule
     name = c.take("schedule", wish.schedule, "wsd", "flat, then a cooldown: its end may be moved later")
-    final = {"wsd": 0.0, "cosine": 0.1, "linear": 0.0}.get(name, 1.0)
-    warmup = min(50 if imported else 20, steps // 10)
+    final, why = {
+        "wsd": (0.0, "falls to zero"),
+        "cosine": (0.1, "the usual tenth"),
+        "linear": (0.0, "falls to zero"),
+    }.get(name, (1.0, "the rate does not fall with time"))
+    most = 50 if imported else 20
+    warmup = min(most, steps // 10)
     return Schedule(
         name=name,
-        warmup_steps=int(c.take("warmup_steps", wish.warmup_steps, warmup, "a tenth of the run, at most 20")),
-        cooldown_share=float(c.take("cooldown_share", wish.cooldown_share, 0.5, "the last half falls to zero")),
-        final_rate_share=final if wish.final_rate_share is None else wish.final_rate_share,
+        warmup_steps=int(c.take("warmup_steps", wish.warmup_steps, warmup, f"a tenth of the run, at most {most}")),
+        cooldown_share=float(
+            c.take("cooldown_share", wish.cooldown_share, 0.5, "wsd: the rate falls over the last half")
+        ),
+        final_rate_share=float(c.take("final_rate_share", wish.final_rate_share, final, why)),
         steps=None if minutes is not None else steps,
     )
 

@@ -5,20 +5,50 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bajka import durable
 from bajka.checkpoint.run_folder import RunFolder, json_line
 from bajka.errors import MissingExtraError
+from bajka.training.view import View
+
+
+class Log:
+    """Sentences for the person, kept in log.txt too; what is said before the run exists is written by `begin`."""
+
+    def __init__(self, file: Path, view: View) -> None:
+        self.file, self.view = file, view
+        self._waiting: list[str] = []
+        self._begun = False
+
+    def say(self, line: str) -> None:
+        """Tell the person, and put a dated line into log.txt."""
+        self.view.say(line)
+        self._waiting.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}")
+        if self._begun:
+            self.begin()
+
+    def begin(self) -> None:
+        """Write what was said so far, and from now on every line at once."""
+        self._begun = True
+        if self._waiting:
+            durable.append_line(self.file, "\n".join(self._waiting))
+            self._waiting = []
 
 
 class Record:
-    """Appends to the run's logs. Numbers that are not finite are left out: JSON has no name for them."""
+    """Appends to the run's numbers. Those that are not finite are left out: JSON has no name for them.
 
-    def __init__(self, run: RunFolder, *, tensorboard: bool = False) -> None:
+    TensorBoard, when asked for, forgets what it saw of steps after `step`: they are about to be done again.
+    """
+
+    def __init__(self, run: RunFolder, *, tensorboard: bool = False, step: int = 0) -> None:
         self.run = run
         self._lines: list[str] = []
-        self._board = _board(run) if tensorboard else None
+        self._board = None
+        if tensorboard:
+            self._board = tensorboard_writer()(str(run.path / "tensorboard"), purge_step=step + 1)
 
     def metrics(self, step: int, **numbers: float) -> None:
         """One line of metrics.jsonl; lines are written together by `flush`."""
@@ -34,10 +64,6 @@ class Record:
         durable.append_line(self.run.samples_file, json_line({"step": step, "prompt": prompt, "text": text, **facts}))
         if self._board is not None:
             self._board.add_text(f"sample/{prompt}", prompt + text, step)
-
-    def say(self, line: str) -> None:
-        """One dated line of log.txt."""
-        durable.append_line(self.run.log_file, f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}")
 
     def flush(self) -> None:
         """Write what waits, so that a checkpoint never knows of steps that the log does not."""
@@ -62,9 +88,10 @@ _BOARD_NAMES: Mapping[str, str] = {
 }
 
 
-def _board(run: RunFolder) -> Any:
+def tensorboard_writer() -> Any:
+    """TensorBoard's `SummaryWriter`; raises `MissingExtraError` where it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise MissingExtraError("tensorboard = true", extra="tensorboard") from None
-    return SummaryWriter(str(run.path / "tensorboard"))  # type: ignore[no-untyped-call]
+    return SummaryWriter

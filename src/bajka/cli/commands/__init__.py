@@ -1,0 +1,1 @@
+"""One file a command; `bajka.cli.main` finds them by name."""

@@ -1,0 +1,55 @@
+"""`bajka evaluate`: the numbers of a model, on its own validation text or on given texts; a judge when asked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import tyro
+from rich.table import Table
+
+from bajka.cli.common import console
+
+
+def evaluate(
+    model: Annotated[str, tyro.conf.Positional],
+    texts: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    judge: str | None = None,
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 20,
+    json: bool = False,
+    device: str = "auto",
+) -> None:
+    """Loss, perplexity, bits per byte and per letter of MODEL on held-out text: TEXTS, or its run's validation text.
+
+    Args:
+        model: A run, a folder, or a name on the hub.
+        texts: Files and folders to evaluate on.
+        judge: A larger model (folder or hub name) that judges texts which MODEL writes, beside real ones.
+        n: Texts written for the judge.
+        json: Print JSON.
+        device: auto, cpu, cuda, cuda:1 or mps.
+    """
+    import json as json_module
+
+    from bajka.checkpoint.model_folder import load_model
+    from bajka.evaluation.evaluate import evaluate_model
+    from bajka.hardware import choose_device
+
+    loaded = load_model(model, device=choose_device(device))
+    loss = evaluate_model(loaded, texts)
+    numbers: dict[str, object] = {"model": model, **loss.as_dict()}
+    if judge is not None:
+        from bajka.evaluation.judge import judge_model
+
+        numbers["judge"] = judge_model(loaded, judge, n=n, texts=texts, device=choose_device(device)).as_dict()
+    if json:
+        print(json_module.dumps(numbers, indent=2, ensure_ascii=False))
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_row("bits per byte", f"{loss.bits_per_byte:.4f}")
+    table.add_row("bits per letter", f"{loss.bits_per_letter:.4f}")
+    table.add_row("loss", f"{loss.loss:.4f} nats a token of this vocabulary")
+    table.add_row("perplexity", f"{loss.perplexity:,.2f} a token of this vocabulary")
+    table.add_row("tokens", f"{loss.tokens:,}, each document from its beginning, windows moving by half a context")
+    console().print(table)
+    if "judge" in numbers:
+        console().print(numbers["judge"])

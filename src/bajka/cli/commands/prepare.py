@@ -1,0 +1,34 @@
+"""`bajka prepare`: texts to token files, for a training here or in nanoGPT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from bajka.cli.arguments import given, wishes_type
+from bajka.cli.common import read_settings, say
+
+if TYPE_CHECKING:
+    Wishes = Any
+else:
+    Wishes = wishes_type("corpus", "tokenizer")
+
+
+def prepare(
+    texts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXTS")],
+    out: Path = Path("data"),
+    settings: Wishes = Wishes() if not TYPE_CHECKING else None,  # noqa: B008
+) -> None:
+    """Write train.bin and val.bin (raw ids, as nanoGPT reads them) with their tokenizer, named by their content.
+
+    Args:
+        texts: Files, folders, or a settings page.
+        out: The folder that gets NAME-fingerprint/.
+    """
+    wanted, _, _ = read_settings(texts, given(settings))
+    from bajka.training.inputs import prepare_inputs
+
+    inputs = prepare_inputs(wanted, parent=out, say=say)
+    say(f"Prepared: {inputs.data.folder}. Train on it: bajka train {inputs.data.folder}")

@@ -1,0 +1,108 @@
+"""`bajka COMMAND ...`: finds the command, reads its arguments, and turns our errors into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+STARTED = time.monotonic()
+"""When this process began, for the clock of `--minutes`."""
+
+FIRST = {
+    "inspect": "what your texts are: documents, encodings, languages, duplicates, the split",
+    "plan": "what a training would look like, every number with its reason",
+    "train": "train a model on your texts, or go on with a run",
+    "generate": "write texts with a model",
+    "evaluate": "how good a model is: loss, perplexity, bits per byte and per letter",
+    "export": "a clean Hugging Face folder with a model card",
+    "studio": "a page in the browser to write with a model",
+}
+SECOND = {
+    "demo": "train on built-in tales and write new ones, in three minutes",
+    "doctor": "what works on this machine, and what is missing",
+    "share": "put a model on the Hugging Face hub (--dry-run shows what would go)",
+    "prepare": "texts to train.bin and val.bin, without training",
+}
+
+USAGE = """\
+bajka trains a small GPT language model from scratch on your own texts.
+
+  bajka train path/to/texts --minutes 5
+  bajka generate runs/texts "Once upon a time"
+
+usage: bajka COMMAND ... (bajka COMMAND --help for its options)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code (0 when all went well; see `bajka.errors` for the others)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nothing leaves the computer unless it is shared
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of one command line."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if arguments[0] in ("-V", "--version", "version"):
+        from bajka import __version__
+
+        print(f"bajka {__version__}")
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command not in FIRST | SECOND:
+        close = difflib.get_close_matches(command, [*FIRST, *SECOND], n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        complain(f"There is no command {command}.{hint} `bajka --help` lists them all.")
+        return 2
+    return _guarded(command, rest)
+
+
+def _guarded(command: str, rest: list[str]) -> int:
+    """Run a command; every foreseen trouble becomes a sentence on standard error and its exit code."""
+    from bajka.errors import BajkaError
+
+    try:
+        from bajka.cli.arguments import parse
+
+        function = getattr(importlib.import_module(f"bajka.cli.commands.{command}"), command)
+        parse(function, command, rest)()
+    except BajkaError as error:
+        complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        complain("Stopped. What was saved before is intact.")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` closed our output: not an error
+        return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
+            raise
+        complain(
+            f"{error.strerror}: {error.filename or 'a file'}. Free some space or choose another folder, then try again."
+        )
+        return 3
+    except MemoryError:
+        complain("The machine ran out of memory. Choose a smaller model, context or micro-batch.")
+        return 3
+    return 0
+
+
+def overview() -> str:
+    """The text of `bajka --help`."""
+    width = max(map(len, FIRST | SECOND))
+    blocks = ["\n".join(f"  {name:<{width}}  {what}" for name, what in block.items()) for block in (FIRST, SECOND)]
+    return f"{USAGE}\n{blocks[0]}\n\n{blocks[1]}"
+
+
+def complain(sentence: str) -> None:
+    """An error for a person, on standard error."""
+    print(f"bajka: {sentence}", file=sys.stderr)

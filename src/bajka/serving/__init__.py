@@ -1,0 +1,1 @@
+"""A model over HTTP: the studio, a page in the browser to write with it."""

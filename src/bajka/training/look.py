@@ -1,0 +1,71 @@
+"""A look at a model while it trains: its loss on both sides of the split, and texts that it writes. Changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bajka.config import SampleSettings
+from bajka.evaluation.loss import Loss, windows_loss
+from bajka.generation.sampling import Sampling
+from bajka.generation.write import Text, generate, measure_speed
+from bajka.hardware import Machine
+from bajka.model.transformer import Transformer
+from bajka.tokens import TokenSet
+from bajka.training.inputs import Inputs
+from bajka.training.plan import Plan
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Validation loss, and the loss of an equal sample of the training text with dropout off."""
+
+    validation: Loss
+    sample: Loss
+
+
+def validation_loss(model: Transformer, inputs: Inputs, plan: Plan, machine: Machine) -> Loss:
+    """Loss over the plan's number of validation windows."""
+    return _loss(model, inputs.data.validation, inputs, plan, machine)
+
+
+def both_losses(model: Transformer, inputs: Inputs, plan: Plan, machine: Machine) -> Losses:
+    """Loss over equally many windows of the validation and of the training text."""
+    sides = (inputs.data.validation, inputs.data.train)
+    return Losses(*(_loss(model, tokens, inputs, plan, machine) for tokens in sides))
+
+
+def _loss(model: Transformer, tokens: TokenSet, inputs: Inputs, plan: Plan, machine: Machine) -> Loss:
+    return windows_loss(
+        model,
+        tokens,
+        end_of_text=inputs.data.end_of_text,
+        most_windows=plan.evaluation_windows,
+        rows=max(8, 4096 // plan.model.context_length),
+        dtype=machine.dtype,
+        documents=plan.windows == "documents",
+    )
+
+
+def samples(model: Transformer, inputs: Inputs, settings: SampleSettings, *, seed: int) -> tuple[list[Text], float]:
+    """A text for each of the person's prompts (or the corpus's openings), and the speed of writing in tokens/s.
+
+    The random numbers are keyed by `seed` and are their own: training draws the same with and without samples.
+    """
+    prompts = settings.prompts or inputs.openings
+    if not prompts:
+        return [], 0.0
+    texts = generate(model, inputs.tokenizer, prompts, sampling=sampling_of(settings, seed=seed))
+    return texts, measure_speed(model, inputs.tokenizer, tokens=32)
+
+
+def sampling_of(settings: SampleSettings, *, seed: int) -> Sampling:
+    """The sampling that the settings ask for."""
+    return Sampling(
+        max_new_tokens=settings.max_new_tokens,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        min_p=settings.min_p,
+        repetition_penalty=settings.repetition_penalty,
+        seed=seed,
+    )

@@ -1,0 +1,210 @@
+"""Opening a session: a new run from its texts, or an old one from its last good checkpoint.
+
+Among several processes the first does what reads texts and writes files; then all of them open the same data, plan and
+checkpoint from the disk.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from bajka.checkpoint.checkpoint import find_checkpoint, read_checkpoint
+from bajka.checkpoint.model_folder import LoadedModel, load_model
+from bajka.checkpoint.run_folder import RunFolder
+from bajka.config import Settings, settings_with
+from bajka.distributed import World
+from bajka.errors import RunError
+from bajka.hardware import Machine, check_memory, find_machine, matmul_rate
+from bajka.model.transformer import Transformer
+from bajka.tokenizer import Tokenizer
+from bajka.training.clock import Clock
+from bajka.training.inputs import Inputs, open_inputs, prepare_inputs
+from bajka.training.life import Life, comparable, resumed_settings
+from bajka.training.plan import Plan, describe, make_plan
+from bajka.training.record import Log, tensorboard_writer
+from bajka.training.saving import restore
+from bajka.training.schedule import Plateau
+from bajka.training.session import Session
+from bajka.training.steps import TrainingState
+
+
+def open_session(life: Life, log: Log, clock: Clock, world: World) -> Session:
+    """The session that `life` asks for, ready to go; config.toml and plan.json are written."""
+    if life.settings.train.tensorboard:
+        tensorboard_writer()
+    return _begin(life, log, clock, world) if life.state == "new" else _go_on(life, log, clock, world)
+
+
+# -- a new run ---------------------------------------------------------------------------------------------------
+
+
+def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
+    """Texts to ids, a plan with reasons, a model with fresh or given weights."""
+    settings = life.settings
+    machine = find_machine(settings.hardware)
+    base = load_model(settings.train.from_model) if settings.train.from_model else None
+    document = world.first(lambda: _prepare(life, machine, base, log))
+    tokenizer = None if base is None else base.tokenizer.with_start()
+    inputs = open_inputs(settings, Path(document["data"]["folder"]), tokenizer=tokenizer)
+    model = Transformer(Plan.from_dict(document["plan"]).model)
+    if base is None:
+        model.reset(settings.train.seed)
+    else:
+        _take_weights(model, base)
+    return _session(life, document, machine, inputs, model, log, clock, world)
+
+
+def _prepare(life: Life, machine: Machine, base: LoadedModel | None, log: Log) -> dict[str, Any]:
+    """Prepare the data and make the plan; gives what plan.json holds. Nothing of the run is written before all is well."""
+    settings, run = life.settings, life.run
+    log.say(f"Machine: {machine.name}, {machine.precision}.")
+    tokenizer = None if base is None else base.tokenizer.with_start()
+    inputs = prepare_inputs(settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer)
+    plan = make_plan(
+        settings,
+        inputs.facts,
+        machine,
+        matmul_rate=matmul_rate(machine.device, machine.dtype),
+        imported=None if base is None else base.model.config,
+    )
+    check_memory(plan.expected_memory_bytes, machine, what="Training this model")
+    for line in describe(plan):
+        log.say(line)
+    document = _plan_document(plan, inputs, machine, settings)
+    run.write_settings(settings)
+    run.write_plan(document)
+    run.forget_after(-1)
+    log.begin()
+    return document
+
+
+def _take_weights(model: Transformer, base: LoadedModel) -> None:
+    """Copy the weights of the model that training starts from; a shorter context takes the first rotations only."""
+    own = model.state_dict()
+    for name, value in base.model.state_dict().items():
+        own[name].copy_(value)
+
+
+def data_folder(run: RunFolder) -> Path:
+    """Where prepared ids go: `data/` beside `runs/`, or beside the run itself."""
+    parent = run.path.parent
+    return (parent.parent if parent.name == "runs" else parent) / "data"
+
+
+def _plan_document(plan: Plan, inputs: Inputs, machine: Machine, settings: Settings) -> dict[str, Any]:
+    return {
+        "plan": plan.as_dict(),
+        "machine": asdict(machine),
+        "data": {
+            "folder": str(inputs.data.folder.resolve()),
+            "fingerprint": inputs.data.fingerprint,
+            "tokenizer": inputs.tokenizer.fingerprint,
+            "texts": [str(Path(one).expanduser().resolve()) for one in settings.corpus.texts],
+            **asdict(inputs.facts),
+            "content_bytes": inputs.data.validation.bytes,
+        },
+        "asked": comparable(settings),
+        "clock": None,
+        "best_before": None,
+        "finished": None,
+        "planned_at": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+
+
+# -- an old run --------------------------------------------------------------------------------------------------
+
+
+def _go_on(life: Life, log: Log, clock: Clock, world: World) -> Session:
+    """An unfinished or to be extended run: the plan as saved (with what may change changed), the last good checkpoint."""
+    found = world.first(lambda: _take_up(life, log))
+    if found is None:
+        return _begin(replace(life, state="new"), log, clock, world)
+    document, folder = found
+    machine = find_machine(life.settings.hardware)
+    inputs = open_inputs(life.settings, Path(document["data"]["folder"]), tokenizer=Tokenizer.load(folder))
+    model = Transformer(Plan.from_dict(document["plan"]).model)
+    session = _session(life, document, machine, inputs, model, log, clock, world)
+    restore(session, read_checkpoint(folder))
+    return session
+
+
+def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
+    """Find the checkpoint to go on from and write what changes in plan.json; None when nothing was saved yet."""
+    run, settings, document = life.run, life.settings, life.run.plan
+    log.begin()
+    extends = life.state == "extend"
+    pointer = "cooldown" if extends and run.read_pointer("cooldown") else "last"
+    folder = find_checkpoint(run, pointer, say=log.say)
+    if folder is None:
+        return None
+    state = read_checkpoint(folder).state
+    document["data"]["folder"] = str(_check_data(life, document, Tokenizer.load(folder), log))
+    plan = resumed_settings(Plan.from_dict(document["plan"]), settings, life)
+    if extends:
+        # From here the run goes on, now and after a crash, though later checkpoints exist.
+        run.write_pointer("last", checkpoint=folder.name, step=state["step"], previous=None)
+        plan = _extended(plan, state, settings)
+        document["best_before"] = (run.read_pointer("best") or {}).get("val_loss")
+    if life.new_length:
+        document["clock"] = None
+    document |= {"plan": plan.as_dict(), "finished": None}
+    run.write_settings(settings)
+    run.write_plan(document)
+    run.forget_after(state["step"])
+    return document, folder
+
+
+def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log: Log) -> Path:
+    """The folder of the run's ids, prepared again if it is gone; `RunError` when texts or tokenizer are others now."""
+    facts, run = document["data"], life.run
+    folder = Path(facts["folder"])
+    if folder.exists():
+        inputs = open_inputs(life.settings, folder, tokenizer=tokenizer)
+    else:
+        log.say(f"The prepared data {folder} is gone; preparing it again.")
+        settings = settings_with(life.settings, texts=facts["texts"])
+        inputs = prepare_inputs(settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer)
+    if inputs.data.fingerprint != facts["fingerprint"] or tokenizer.fingerprint != facts["tokenizer"]:
+        raise RunError(
+            f"The texts or the tokenizer are not those of {run.path} (data {inputs.data.fingerprint}, was "
+            f"{facts['fingerprint']}; tokenizer {tokenizer.fingerprint}, was {facts['tokenizer']}). Start a new run, or "
+            f"use --from {run.path}."
+        )
+    return inputs.data.folder.resolve()
+
+
+def _extended(plan: Plan, state: dict[str, Any], settings: Settings) -> Plan:
+    """A finished run's plan with more minutes, steps or epochs, counted from the checkpoint it goes on from."""
+    wish = settings.schedule
+    if wish.minutes is not None:
+        minutes = wish.minutes + float(state["active_seconds"]) / 60
+        return replace(plan, minutes=minutes, schedule=replace(plan.schedule, steps=None))
+    more = wish.steps
+    if more is None:
+        assert wish.epochs is not None
+        more = max(1, round(wish.epochs * plan.expected_steps / max(plan.expected_epochs, 1e-9)))
+    return replace(plan, minutes=None, schedule=replace(plan.schedule, steps=int(state["step"]) + more))
+
+
+# -- both --------------------------------------------------------------------------------------------------------
+
+
+def _session(
+    life: Life,
+    document: dict[str, Any],
+    machine: Machine,
+    inputs: Inputs,
+    model: Transformer,
+    log: Log,
+    clock: Clock,
+    world: World,
+) -> Session:
+    schedule, plan = life.settings.schedule, Plan.from_dict(document["plan"])
+    plateau = None
+    if plan.schedule.name == "plateau":
+        plateau = Plateau(schedule.plateau_every_steps, schedule.plateau_patience, schedule.plateau_factor)
+    state = TrainingState.new(model.to(machine.device), plan.recipe, machine, plateau=plateau)
+    return Session(life.run, life.settings, plan, document, machine, inputs, state, log, clock, world)

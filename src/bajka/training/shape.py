@@ -1,0 +1,183 @@
+"""The shape of a new network, or the one that comes with given weights: the largest that text and time can teach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bajka.config import Settings
+from bajka.errors import CorpusError, SettingsError
+from bajka.hardware import Machine
+from bajka.model import ModelConfig
+from bajka.model.estimate import flops_per_token, parameters
+from bajka.model.families import feed_forward_width, preset
+
+SHAPES = ((2, 64), (3, 128), (4, 192), (4, 256), (6, 320), (6, 384), (8, 512), (12, 768), (16, 1024))
+"""Depth and width from about 0.1 to 200 million weights in blocks; heads are 64 wide (32 below a width of 192)."""
+
+SMALLEST_CONTEXT = 32
+TRAINING_WINDOWS, VALIDATION_WINDOWS = 200, 8
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What the plan needs to know of the texts, in tokens of the chosen tokenizer."""
+
+    train_tokens: int
+    validation_tokens: int
+    documents: int
+    bytes: int
+    vocab_size: int
+    same_book: bool = False
+
+
+class Choices:
+    """Collects numbers and their reasons; what the person set wins."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    def take(self, name: str, wish: Any, planned: Any, reason: str) -> Any:
+        """`wish` if there is one, else `planned`; remembers why."""
+        if wish is not None:
+            self.reasons[name] = "you set it"
+            return wish
+        self.reasons[name] = reason
+        return planned
+
+
+def choose_shape(
+    settings: Settings, facts: CorpusFacts, machine: Machine, rate: float, minutes: float | None, c: Choices
+) -> ModelConfig:
+    """The largest of the sensible shapes that the time lets see enough tokens, and that the text does not starve."""
+    wish = settings.model
+    context = _context(settings, facts, machine, c)
+    budget = rate * 60.0 * minutes * 0.8 if minutes is not None else None
+    candidates = _candidates(settings)
+    chosen = candidates[0]
+    reason = "the smallest shape"
+    for depth, width in candidates:
+        candidate = _configuration(settings, facts, context, depth, width)
+        weights = parameters(candidate)
+        if weights > max(facts.train_tokens, 100_000) * 4:
+            break
+        if budget is not None and budget / flops_per_token(candidate) < 0.5 * weights:
+            break
+        if budget is None and weights > facts.train_tokens / 2 and (depth, width) != SHAPES[1]:
+            break
+        chosen = (depth, width)
+        reason = "the largest shape that this text and this time can teach"
+    depth = c.take("n_layer", wish.n_layer, chosen[0], reason)
+    width = c.take("n_embd", wish.n_embd, chosen[1], reason)
+    model = _configuration(settings, facts, context, depth, width)
+    c.take("n_head", wish.n_head, model.n_head, f"heads of {model.head_dim}")
+    c.take("n_kv_head", wish.n_kv_head, model.n_kv_head, "one for each head")
+    c.take("n_inner", wish.n_inner, model.n_inner, "the family's usual ratio to n_embd")
+    tied = "as the stock architecture" if model.is_gpt else "embedding and head share one matrix from 16,384 entries on"
+    c.take("tie_embeddings", wish.tie_embeddings, model.tie_embeddings, tied)
+    return model
+
+
+def _candidates(settings: Settings) -> list[tuple[int, int]]:
+    """Depth and width of the sensible shapes that agree with the person's depth, width and number of heads."""
+    wish = settings.model
+    shapes = dict.fromkeys((wish.n_layer or depth, wish.n_embd or width) for depth, width in SHAPES)
+    found = [(depth, width) for depth, width in shapes if wish.n_head is None or width % wish.n_head == 0]
+    if found or wish.n_embd is not None:
+        return found or list(shapes)
+    raise SettingsError(
+        f"n_head = {wish.n_head} divides none of the usual widths ({', '.join(str(width) for _, width in SHAPES)}). "
+        f"Set n_embd too, for example {32 * (wish.n_head or 1)}."
+    )
+
+
+def _configuration(settings: Settings, facts: CorpusFacts, context: int, depth: int, width: int) -> ModelConfig:
+    """A full shape of this depth and width with the person's wishes in it."""
+    wish = settings.model
+    n_head = wish.n_head or _heads(width)
+    base = preset(wish.family)
+    base |= {"tie_embeddings": wish.family in ("gpt2", "gpt1") or facts.vocab_size >= 16_384}
+    base |= {
+        name: value
+        for name in ("positions", "rope_theta", "activation", "tie_embeddings", "bias")
+        if (value := getattr(wish, name)) is not None
+    }
+    if width % n_head:
+        near = max(1, round(width / n_head))
+        raise SettingsError(
+            f"n_head = {n_head} does not divide n_embd = {width}. Choose n_embd = {near * n_head}, "
+            f"or n_head = {max(h for h in range(1, n_head + 1) if width % h == 0)}."
+        )
+    return ModelConfig(
+        family=wish.family,
+        vocab_size=facts.vocab_size,
+        context_length=context,
+        n_layer=depth,
+        n_head=n_head,
+        n_kv_head=wish.n_kv_head or n_head,
+        n_embd=width,
+        n_inner=wish.n_inner or feed_forward_width(wish.family, width),
+        head_dim=width // n_head,
+        attention_dropout=wish.attention_dropout,
+        **base,
+    )
+
+
+def _heads(width: int) -> int:
+    """As many heads of about 64 (32 below a width of 192) as divide the width, each of an even width."""
+    most = max(1, width // (64 if width >= 192 else 32))
+    return max((heads for heads in range(1, most + 1) if width % (2 * heads) == 0), default=1)
+
+
+def _context(settings: Settings, facts: CorpusFacts, machine: Machine, c: Choices) -> int:
+    """256 on a CPU, 512 on a GPU, 1,024 from 100 MB of text; halved until there are enough windows."""
+    wish = settings.model.context_length
+    best = 1024 if facts.bytes >= 100_000_000 else 256 if machine.kind == "cpu" else 512
+    reason = f"usual on a {'CPU' if machine.kind == 'cpu' else 'GPU'} for this amount of text"
+    while wish is None and best > SMALLEST_CONTEXT and not _enough_windows(facts, best):
+        best //= 2
+        reason = f"halved until there are {TRAINING_WINDOWS} training and {VALIDATION_WINDOWS} validation windows"
+    context = int(c.take("context_length", wish, best, reason))
+    _check_windows(facts, context)
+    return context
+
+
+def _enough_windows(facts: CorpusFacts, context: int) -> bool:
+    return facts.train_tokens >= TRAINING_WINDOWS * context and facts.validation_tokens >= VALIDATION_WINDOWS * context
+
+
+def _check_windows(facts: CorpusFacts, context: int) -> None:
+    """Raise `CorpusError` when a side of the split does not fill one window."""
+    for name, tokens in (("training", facts.train_tokens), ("validation", facts.validation_tokens)):
+        if tokens < context + 1:
+            raise CorpusError(
+                f"The {name} text has {tokens:,} tokens, but one window needs {context + 1:,} (context_length = {context}). "
+                + (
+                    "Give more text."
+                    if context <= SMALLEST_CONTEXT
+                    else "Give more text, or a smaller --context-length."
+                )
+            )
+
+
+def imported_shape(settings: Settings, facts: CorpusFacts, imported: ModelConfig, c: Choices) -> ModelConfig:
+    """The shape of the given weights; the person may only shorten the context of a model with rotary positions."""
+    for name in ("n_layer", "n_head", "n_kv_head", "n_embd", "n_inner", "positions", "activation", "tie_embeddings"):
+        wish = getattr(settings.model, name)
+        if wish is not None and wish != getattr(imported, name):
+            raise SettingsError(
+                f"{name} = {wish} was asked for, but the weights of --from have {getattr(imported, name)}: leave it out."
+            )
+    context = imported.context_length
+    wish = settings.model.context_length
+    if wish is not None and wish != context and imported.is_gpt:
+        raise SettingsError(f"context_length = {wish}, but the model of --from has a table of {context} positions.")
+    if wish is not None and wish > context:
+        raise SettingsError(
+            f"context_length = {wish} is more than the {context} that the model of --from was made for."
+        )
+    context = int(c.take("context_length", wish, context, "that of the weights it starts from"))
+    _check_windows(facts, min(context, SMALLEST_CONTEXT))
+    return imported.model_copy(
+        update={"context_length": context, "attention_dropout": settings.model.attention_dropout}
+    )
