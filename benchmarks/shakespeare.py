@@ -38,6 +38,7 @@ tie_embeddings = true
 dropout = 0.0
 
 [optimizer]
+momentum = 0.9
 learning_rate = {rate}
 adamw_learning_rate = {adamw}
 weight_decay = 0.0
@@ -67,8 +68,8 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="tinyshakespeare.txt, 1,115,394 characters")
     parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT (its dependencies: torch, numpy, requests)")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=420)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--adamw", type=float, default=0.006)
     parser.add_argument("--cooldown", type=float, default=0.6)

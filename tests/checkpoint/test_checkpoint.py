@@ -6,7 +6,6 @@ import errno
 import io
 import json
 import os
-import resource
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -68,6 +67,12 @@ def step_of_model(run: RunFolder) -> int:
     """The step of the weights in `model/`."""
     assert json.loads((run.model / "config.json").read_text()) == {"model_type": "qwen3"}
     return int(load_file(run.model / "model.safetensors")["tensor"][0])
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for the disk takes most of the time here, and only a power cut could tell the difference."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 @pytest.fixture
@@ -235,6 +240,8 @@ def test_a_full_disk_names_the_file_and_keeps_the_earlier_checkpoint(run: RunFol
     save(run, 1, best=True)
 
     def on_a_full_disk() -> str:
+        import resource  # not on Windows
+
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
         save(run, 2)
         return "saved"

@@ -228,7 +228,10 @@ def test_inspect_says_what_was_skipped_and_why(bajka: Bajka, tmp_path: Path) -> 
 def test_a_second_process_in_the_same_run_is_refused(bajka: Bajka, tiny_run: Path) -> None:
     holder = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
     process = subprocess.Popen(
-        [sys.executable, "-c", holder, str(tiny_run / ".lock")], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", holder, str(tiny_run / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None

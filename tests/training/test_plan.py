@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bajka.config import Settings, settings_with
-from bajka.errors import CorpusError, ModelError, SettingsError
+from bajka.errors import CorpusError, DamagedFileError, ModelError, SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import parameters
@@ -104,6 +104,12 @@ def test_whatever_the_person_set_is_kept() -> None:
 def test_a_plan_comes_back_from_json_as_it_was(wishes: dict[str, Any]) -> None:
     plan = plan_of(**wishes)
     assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+
+
+@pytest.mark.parametrize("harm", [{"recipe": {}}, {"schedule": 5}, {"model": {"n_layer": "many"}}, {"notes": None}])
+def test_a_plan_that_was_altered_is_a_damaged_file(harm: dict[str, Any]) -> None:
+    with pytest.raises(DamagedFileError, match="the run cannot be continued"):
+        Plan.from_dict(plan_of().as_dict() | harm)
 
 
 def test_more_time_and_more_text_give_no_smaller_models() -> None:

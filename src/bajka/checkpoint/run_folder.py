@@ -52,12 +52,11 @@ class RunFolder:
     def plan(self) -> dict[str, Any]:
         """What was worked out, as saved; raises `DamagedFileError` when it cannot be read."""
         try:
-            value = json.loads(self.plan_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            return dict(json.loads(self.plan_file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
             raise DamagedFileError(
                 f"{self.plan_file} cannot be read ({error}): the run cannot be continued."
             ) from error
-        return dict(value)
 
     def write_settings(self, settings: Settings) -> None:
         """Save what was asked for."""

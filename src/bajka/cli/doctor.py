@@ -71,16 +71,17 @@ def round_trip(*, device: str = "auto", steps: int = _STEPS) -> Finding:
 
     Raises what training raises; some seconds on a slow machine.
     """
-    import bajka
     from bajka.corpus.tales import write_tales
     from bajka.hardware import choose_device
+    from bajka.run import open_run
+    from bajka.training.train import train
     from bajka.training.view import SilentView
 
     began, place = time.monotonic(), choose_device(device)
     with tempfile.TemporaryDirectory(prefix="bajka-doctor-", ignore_cleanup_errors=True) as folder:
         texts = Path(folder) / "tales.txt"
         texts.write_text("\n\n".join(write_tales(120)), encoding="utf-8")
-        run = bajka.train(
+        run = train(
             texts,
             out=str(Path(folder) / "runs" / "doctor"),
             steps=steps,
@@ -100,7 +101,7 @@ def round_trip(*, device: str = "auto", steps: int = _STEPS) -> Finding:
         )
         losses = [line["val_loss"] for line in run.metrics if "val_loss" in line]
         while_training = run.folder.samples()[-1]["text"]
-        loaded = bajka.open_run(run.path, device=place).write([_PROMPT], max_new_tokens=24, temperature=0)[0].text
+        loaded = open_run(run.path, device=place).write([_PROMPT], max_new_tokens=24, temperature=0)[0].text
     seconds = time.monotonic() - began
     did = f"trained a tiny model on {place} for {steps} steps in {seconds:.0f} s (loss {losses[0]:.2f} to {losses[-1]:.2f})"
     if not losses[-1] < losses[0]:

@@ -117,23 +117,21 @@ def make_tokenizer(settings: Settings, split: Split, say: Say) -> Tokenizer:
 def openings_of(data: TokenData, tokenizer: Tokenizer, *, count: int = 3, words: int = 4) -> tuple[str, ...]:
     """The first few words of some validation documents (or places of one): prompts for those who gave none."""
     ids, starts = data.validation.ids, [int(s) for s in data.validation.starts]
-    if len(starts) < count:
-        starts = [len(ids) * i // count for i in range(count)]
-    else:
-        starts = [starts[len(starts) * i // count] for i in range(count)]
+    places = starts if len(starts) >= count else [len(ids) * i // count for i in range(count)]
     found = []
-    for start in starts:
-        text = tokenizer.decode([int(i) for i in ids[start : start + 64] if i != data.end_of_text]).replace(
-            "\ufffd", ""
-        )
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        if start not in data.validation.starts and len(lines) > 1:
-            lines = lines[1:]  # the first one is the rest of a line
-        text = " ".join(lines)
-        opening = " ".join(text.split()[:words]) if " " in text else text[:8]
-        if opening and opening not in found:
-            found.append(opening)
-    return tuple(found)
+    for place in (places[len(places) * i // count] for i in range(count)):
+        text = tokenizer.decode(int(i) for i in ids[place : place + 64] if i != data.end_of_text).replace("\ufffd", "")
+        found.append(_opening(text, words=words, whole=place in starts))
+    return tuple(dict.fromkeys(opening for opening in found if opening))
+
+
+def _opening(text: str, *, words: int, whole: bool) -> str:
+    """The first words of `text`; one that is not `whole` begins after its first line, or else after its first word."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not whole:
+        lines = lines[1:] or [text.partition(" ")[2]]
+    text = " ".join(lines)
+    return " ".join(text.split()[:words]) if " " in text else text[:8]
 
 
 def _given_tokens(folder: Path, settings: Settings, tokenizer: Tokenizer | None, say: Say) -> Inputs:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bajka.config import Settings
-from bajka.errors import SettingsError
+from bajka.errors import DamagedFileError, SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters, training_memory
@@ -54,13 +54,18 @@ class Plan:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Plan:
-        """The plan that `as_dict` saved."""
-        known = {name: value[name] for name in cls.__dataclass_fields__}
-        known["model"] = ModelConfig(**value["model"])
-        known["recipe"] = Recipe(**value["recipe"])
-        known["schedule"] = Schedule(**value["schedule"])
-        known["notes"] = tuple(value["notes"])
-        return cls(**known)
+        """The plan that `as_dict` saved; raises `DamagedFileError` when it was altered."""
+        try:
+            known = {name: value[name] for name in cls.__dataclass_fields__}
+            known["model"] = ModelConfig(**value["model"])
+            known["recipe"] = Recipe(**value["recipe"])
+            known["schedule"] = Schedule(**value["schedule"])
+            known["notes"] = tuple(value["notes"])
+            return cls(**known)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedFileError(
+                f"The plan in plan.json is not one that this version wrote ({error!r}): the run cannot be continued."
+            ) from error
 
 
 def make_plan(
@@ -89,8 +94,8 @@ def make_plan(
     batch = c.take(
         "global_batch_size",
         settings.train.global_batch_size,
-        _batch(machine, model.context_length, windows_per_epoch),
-        f"about {4096 if machine.kind == 'cpu' else 16384:,} tokens a step, at least eight steps an epoch",
+        _batch(machine, minutes, model.context_length, windows_per_epoch),
+        f"about {_tokens_a_step(machine, minutes):,} tokens a step, at least eight steps an epoch",
     )
     steps = _steps(settings, minutes, windows_per_epoch, batch, tokens_per_second, model.context_length)
     epochs = steps * batch / windows_per_epoch
@@ -120,7 +125,7 @@ def make_plan(
             max(10, _round(steps / 20)),
             "about twenty times a run",
         ),
-        evaluation_windows=evaluation_windows,
+        evaluation_windows=min(evaluation_windows, _validation_windows(facts, model)),
         compile=compile_,
         expected_steps=steps,
         expected_epochs=epochs,
@@ -204,9 +209,15 @@ def _windows_per_epoch(settings: Settings, facts: CorpusFacts, context: int) -> 
             return max(1, -(-facts.train_tokens // context))
 
 
-def _batch(machine: Machine, context: int, windows_per_epoch: int) -> int:
-    tokens = 4096 if machine.kind == "cpu" else 16_384
-    wanted = max(1, tokens // context)
+def _tokens_a_step(machine: Machine, minutes: float | None) -> int:
+    """Small steps for short runs on a CPU: they learn more from each token (docs/experiments.md, "Tokens a step")."""
+    if machine.kind != "cpu":
+        return 16_384
+    return 2048 if minutes is not None and minutes <= 15 else 4096
+
+
+def _batch(machine: Machine, minutes: float | None, context: int, windows_per_epoch: int) -> int:
+    wanted = max(1, _tokens_a_step(machine, minutes) // context)
     while wanted > 4 and wanted * 8 > windows_per_epoch:
         wanted //= 2
     return wanted
@@ -307,9 +318,14 @@ def _schedule(settings: Settings, steps: int, minutes: float | None, c: Choices,
     )
 
 
+def _validation_windows(facts: CorpusFacts, model: ModelConfig) -> int:
+    """All windows of the validation text; the sample of the training text never has more."""
+    return max(1, -(-(facts.validation_tokens - 1) // model.context_length))
+
+
 def _evaluation_windows(facts: CorpusFacts, model: ModelConfig, steps: int, batch: int) -> int:
     """All validation windows, unless twenty evaluations of both sides would cost more than a twentieth of the run."""
-    whole = max(1, -(-facts.validation_tokens // model.context_length))
+    whole = _validation_windows(facts, model)
     affordable = int(steps * batch * 3 * 0.05 / 20 / 2)
     return min(whole, max(32, affordable))
 

@@ -15,6 +15,10 @@ from bajka.model.families import feed_forward_width, preset
 SHAPES = ((2, 64), (3, 128), (4, 192), (4, 256), (6, 320), (6, 384), (8, 512), (12, 768), (16, 1024))
 """Depth and width from about 0.1 to 200 million weights in blocks; heads are 64 wide (32 below a width of 192)."""
 
+TOKENS_A_WEIGHT = 0.7
+"""A shape is taken while the time lets it see this many tokens for each of its weights (docs/experiments.md, "Shapes")."""
+
+
 SMALLEST_CONTEXT = 32
 TRAINING_WINDOWS, VALIDATION_WINDOWS = 200, 8
 
@@ -61,7 +65,7 @@ def choose_shape(
         weights = parameters(candidate)
         if weights > max(facts.train_tokens, 100_000) * 4:
             break
-        if budget is not None and budget / flops_per_token(candidate) < 0.5 * weights:
+        if budget is not None and budget / flops_per_token(candidate) < TOKENS_A_WEIGHT * weights:
             break
         if budget is None and weights > facts.train_tokens / 2 and (depth, width) != SHAPES[1]:
             break

@@ -13,7 +13,7 @@ def doctor(quick: bool = False) -> None:
     """Look at this machine: torch, GPU, precision, compiler, memory, disk, extras, and a round trip of 20 seconds.
 
     Args:
-        quick: Leave the round trip out.
+        quick: Leave the round trip and the trial of torch.compile out.
     """
     from bajka.cli.doctor import examine
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.table import Table
 
 from bajka.cli.common import console
+
+if TYPE_CHECKING:
+    from bajka.evaluation.judge import Comparison
 
 
 def evaluate(
@@ -37,10 +40,12 @@ def evaluate(
     loaded = load_model(model, device=choose_device(device))
     loss = evaluate_model(loaded, texts)
     numbers: dict[str, object] = {"model": model, **loss.as_dict()}
+    compared = None
     if judge is not None:
         from bajka.evaluation.judge import judge_model
 
-        numbers["judge"] = judge_model(loaded, judge, n=n, texts=texts, device=choose_device(device)).as_dict()
+        compared = judge_model(loaded, judge, n=n, texts=texts, device=choose_device(device))
+        numbers["judge"] = compared.as_dict()
     if json:
         print(json_module.dumps(numbers, indent=2, ensure_ascii=False))
         return
@@ -51,5 +56,16 @@ def evaluate(
     table.add_row("perplexity", f"{loss.perplexity:,.2f} a token of this vocabulary")
     table.add_row("tokens", f"{loss.tokens:,}, each document from its beginning, windows moving by half a context")
     console().print(table)
-    if "judge" in numbers:
-        console().print(numbers["judge"])
+    if compared is not None:
+        _show_judgement(compared)
+
+
+def _show_judgement(compared: Comparison) -> None:
+    """What the judge says of written texts beside real ones."""
+    table = Table(title=f"judged by {compared.judge}", title_justify="left", box=None, padding=(0, 2))
+    for heading in ("", "written", "real"):
+        table.add_column(heading)
+    written, real = compared.written.as_dict(), compared.real.as_dict()
+    for name, value in written.items():
+        table.add_row(name.replace("_", " "), *(f"{one:,.4g}" for one in (value, real[name])))
+    console().print(table)

@@ -29,6 +29,4 @@ def share(
     """
     from bajka.export.hub import share as share_model
 
-    share_model(
-        model, repository, dry_run=dry_run, private=not public, license=license, language=language or None, say=say
-    )
+    share_model(model, repository, dry_run=dry_run, private=not public, license=license, language=language, say=say)

@@ -1,0 +1,348 @@
+"""The life of a run: the same command, other settings, going on, growing longer, starting from given weights."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bajka
+from bajka import durable
+from bajka.checkpoint.model_folder import load_model, write_model_folder
+from bajka.checkpoint.run_folder import RunFolder, read_lines
+from bajka.errors import ModelError, NumericsError, RunError, SettingsError
+from tiny import byte_tokenizer, tiny_model
+from tiny_runs import Stopped, Watcher, bits, checkpoints, go_on, stop_at, tales_file, train_tiny
+
+STEPS = 8  # the cooldown begins after four
+ASKED: dict[str, Any] = {"steps": STEPS, "warmup_steps": 1, "evaluate_every_steps": 4}
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tales_file(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="module")
+def finished_once(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> bajka.Run:
+    return train_tiny(texts, out=str(tmp_path_factory.mktemp("finished") / "tales"), **ASKED)
+
+
+@pytest.fixture
+def finished(finished_once: bajka.Run, tmp_path: Path) -> bajka.Run:
+    """A copy of a finished run."""
+    return bajka.open_run(shutil.copytree(finished_once.path, tmp_path / "tales"))
+
+
+@pytest.fixture
+def unfinished(texts: Path, tmp_path: Path) -> RunFolder:
+    """A run that crashed at step 6; its last checkpoint is that of step 4."""
+    with pytest.raises(Stopped):
+        train_tiny(texts, stop_at(6), out=str(tmp_path / "tales"), **ASKED)
+    return RunFolder(tmp_path / "tales")
+
+
+# -- the same command again --------------------------------------------------------------------------------------
+
+
+def test_the_same_command_says_that_a_run_is_finished_and_how_to_extend_it(texts: Path, finished: bajka.Run) -> None:
+    watcher, before = Watcher(), finished.folder.metrics_file.read_bytes()
+    run = train_tiny(texts, watcher, out=str(finished.path), **ASKED)
+    assert run.path == finished.path
+    assert "is finished (8 steps). Extend it: bajka train" in watcher.text
+    assert "--minutes 20 (or --steps N)" in watcher.text
+    assert not watcher.reports
+    assert finished.folder.metrics_file.read_bytes() == before
+
+
+def test_other_settings_make_a_second_run_and_say_so(texts: Path, finished: bajka.Run) -> None:
+    watcher, before = Watcher(), bits(finished)
+    run = train_tiny(texts, watcher, out=str(finished.path), **ASKED | {"steps": 1})
+    assert run.path == finished.path.with_name("tales-2")
+    assert watcher.lines[0] == f"{finished.path} was made with other settings or texts; this run is {run.path}."
+    assert bits(finished) == before
+    again = Watcher()
+    train_tiny(texts, again, out=str(finished.path), **ASKED | {"steps": 1})
+    assert f"{run.path} is finished" in again.text
+
+
+def test_without_out_a_run_is_named_after_its_texts(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train_tiny(texts, steps=1).path == Path("runs/tales")
+    assert [path.name.split("-")[0] for path in (tmp_path / "data").iterdir()] == ["tales"]
+
+
+def test_the_command_that_made_a_run_knows_it_after_it_was_made_longer(texts: Path, finished: bajka.Run) -> None:
+    go_on(finished.path, steps=2)
+    watcher = Watcher()
+    run = train_tiny(texts, watcher, out=str(finished.path), **ASKED)
+    assert run.path == finished.path
+    assert "is finished (6 steps)" in watcher.text
+
+
+# -- going on ----------------------------------------------------------------------------------------------------
+
+
+def test_train_with_the_runs_folder_goes_on(unfinished: RunFolder) -> None:
+    watcher = Watcher()
+    go_on(unfinished.path, watcher)
+    assert [report.step for report in watcher.reports] == [5, 6, 7, 8]
+    assert f"Continuing from step 4 of {unfinished.path}." in watcher.lines
+
+
+def test_train_with_the_folder_of_a_finished_run_says_how_to_extend(finished: bajka.Run) -> None:
+    watcher = Watcher()
+    go_on(finished.path, watcher)
+    assert "is finished (8 steps). Extend it" in watcher.text
+    assert not watcher.reports
+
+
+@pytest.mark.parametrize(
+    ("wish", "was"),
+    [({"n_layer": 3}, 2), ({"seed": 2}, 1337), ({"vocab_size": 400}, 300), ({"family": "gpt2"}, "modern")],
+)
+def test_shape_tokenizer_data_and_seed_never_change(unfinished: RunFolder, wish: dict[str, Any], was: Any) -> None:
+    before = unfinished.config_file.read_bytes(), unfinished.plan_file.read_bytes()
+    name, value = next(iter(wish.items()))
+    with pytest.raises(RunError, match=rf"{name} = {value} cannot change in .* \(it was {was}\).*--from"):
+        go_on(unfinished.path, **wish)
+    assert (unfinished.config_file.read_bytes(), unfinished.plan_file.read_bytes()) == before
+
+
+def test_rate_intervals_and_prompts_may_change_and_that_is_logged(unfinished: RunFolder) -> None:
+    watcher = Watcher()
+    run = go_on(unfinished.path, watcher, learning_rate=0.001, evaluate_every_steps=3, prompts=("The fox",))
+    changed = (
+        "Changed for the rest of the run: learning_rate = 0.001, evaluate_every_steps = 3, prompts = ('The fox',)."
+    )
+    assert changed in watcher.lines
+    assert changed in run.folder.log_file.read_text(encoding="utf-8")
+    assert max(report.learning_rate for report in watcher.reports) <= 0.001
+    assert [line["step"] for line in run.metrics if "val_loss" in line] == [0, 4, 6, 8]
+    assert run.folder.samples()[-1]["prompt"] == "The fox"
+    assert run.settings.optimizer.learning_rate == 0.001
+
+
+def test_what_is_asked_as_it_was_is_no_change(unfinished: RunFolder) -> None:
+    watcher = Watcher()
+    go_on(unfinished.path, watcher, n_layer=2, seed=1337, steps=STEPS)
+    assert "Changed" not in watcher.text
+    assert watcher.reports[-1].step == STEPS
+
+
+def test_an_unfinished_run_can_get_another_length(unfinished: RunFolder) -> None:
+    watcher = Watcher()
+    go_on(unfinished.path, watcher, steps=11)
+    assert watcher.reports[-1].step == 11
+
+
+def test_prepared_data_that_is_gone_is_made_again_to_the_same_bits(
+    texts: Path, unfinished: RunFolder, finished_once: bajka.Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = Path(unfinished.plan["data"]["folder"])
+    shutil.rmtree(data)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    watcher = Watcher()
+    run = go_on(unfinished.path, watcher)
+    assert f"The prepared data {data} is gone; preparing it again." in watcher.lines
+    assert bits(run) == bits(finished_once)
+
+
+def test_texts_that_changed_meanwhile_are_refused(tmp_path: Path) -> None:
+    texts = tales_file(tmp_path / "texts", count=30)
+    with pytest.raises(Stopped):
+        train_tiny(texts, stop_at(1), out=str(tmp_path / "run"), **ASKED)
+    shutil.rmtree(Path(RunFolder(tmp_path / "run").plan["data"]["folder"]))
+    texts.write_text(texts.read_text() + "\n\nOne tale more.")
+    with pytest.raises(RunError, match=r"The texts or the tokenizer are not those of .*run.*use --from"):
+        go_on(tmp_path / "run")
+
+
+@pytest.mark.parametrize("when", ["before the first checkpoint", "before the plan"])
+def test_a_run_that_crashed_before_its_first_checkpoint_begins_again(texts: Path, tmp_path: Path, when: str) -> None:
+    class CrashesEarly(Watcher):
+        def say(self, line: str) -> None:
+            if line.startswith("  Once"):  # the first sample, just before the first checkpoint
+                raise Stopped
+
+    with pytest.raises(Stopped):
+        train_tiny(texts, CrashesEarly(), out=str(tmp_path / "run"), steps=2)
+    if when == "before the plan":
+        (tmp_path / "run" / "plan.json").unlink()
+    run = go_on(tmp_path / "run")
+    assert [line["step"] for line in run.metrics] == [0, 1, 2, 2]
+    assert [line["step"] for line in run.folder.samples()] == [0, 2]
+
+
+def test_a_crash_right_after_the_first_checkpoint_does_not_look_at_step_0_twice(texts: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            train_tiny(texts, stop_at(1), out=str(tmp_path / "run"), steps=2)
+    run = go_on(tmp_path / "run")
+    assert [line["step"] for line in run.metrics] == [0, 1, 2, 2]
+    assert checkpoints(run.folder) == ["step-000001", "step-000002"]
+
+
+def test_weights_that_are_no_numbers_are_never_saved_and_a_lower_rate_rescues_the_run(
+    texts: Path, tmp_path: Path
+) -> None:
+    wild = {"optimizer": "adamw", "learning_rate": 1e38, "gradient_clip": 0.0, "warmup_steps": 0, "save_every_steps": 1}
+    with pytest.raises(NumericsError, match=r"The last checkpoint is good: continue .*lower") as caught:
+        train_tiny(texts, out=str(tmp_path / "run"), steps=20, **wild)
+    assert caught.value.exit_code == 5
+    run = go_on(tmp_path / "run", learning_rate=1e-3)
+    assert all(bool(p.isfinite().all()) for p in run.loaded.model.parameters())
+
+
+# -- growing longer ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_made_longer_equals_one_that_was_long_from_the_start(
+    texts: Path, finished: bajka.Run, tmp_path: Path
+) -> None:
+    watcher = Watcher()
+    longer = go_on(finished.path, watcher, steps=8)  # from the checkpoint before the cooldown, that of step 4
+    assert [report.step for report in watcher.reports] == list(range(5, 13))
+    assert bits(longer) == bits(train_tiny(texts, out=str(tmp_path / "long"), **ASKED | {"steps": 12}))
+
+
+def test_the_numbers_of_the_cooldown_that_was_undone_are_kept_aside(finished: bajka.Run) -> None:
+    go_on(finished.path, steps=2)
+    assert [line["step"] for line in finished.metrics] == [0, 1, 2, 3, 4, 4, 5, 6, 6]
+    dropped = read_lines(finished.path / "metrics-dropped.jsonl")
+    assert [line["step"] for line in dropped] == [5, 6, 7, 8, 8]
+
+
+def test_the_best_model_of_the_old_life_stays_until_it_is_beaten(finished: bajka.Run) -> None:
+    before = finished.folder.read_pointer("best")
+    weights = durable.sha256_of(finished.folder.model / "model.safetensors")
+    assert before is not None
+    assert before["step"] == 8
+    go_on(finished.path, steps=1)
+    assert finished.folder.read_pointer("best") == before
+    assert durable.sha256_of(finished.folder.model / "model.safetensors") == weights
+    go_on(finished.path, steps=30)
+    best = finished.folder.read_pointer("best")
+    assert best is not None
+    assert best["val_loss"] < before["val_loss"]
+    assert durable.sha256_of(finished.folder.model / "model.safetensors") != weights
+
+
+@pytest.mark.parametrize("crash", [5, 7, 9])
+def test_a_lengthening_that_crashed_goes_on_by_the_same_command(
+    finished: bajka.Run, tmp_path: Path, crash: int
+) -> None:
+    whole = bits(go_on(shutil.copytree(finished.path, tmp_path / "whole"), steps=8))
+    with pytest.raises(Stopped):
+        go_on(finished.path, stop_at(crash), steps=8)
+    watcher = Watcher()
+    assert bits(go_on(finished.path, watcher, steps=8)) == whole
+    assert watcher.reports[-1].step == 12
+
+
+def test_a_run_can_be_made_longer_again_and_again(finished: bajka.Run) -> None:
+    ends = [go_on(finished.path, steps=4).plan["finished"]["step"] for _ in range(2)]
+    assert ends == [8, 8]  # each time from before the cooldown that began at step 4
+    assert go_on(finished.path, epochs=0.01).plan["finished"]["step"] > 4
+
+
+def test_a_cosine_run_is_made_longer_from_its_end(texts: Path, tmp_path: Path) -> None:
+    run = train_tiny(texts, out=str(tmp_path / "run"), **ASKED | {"schedule": "cosine", "steps": 5})
+    watcher = Watcher()
+    go_on(run.path, watcher, steps=3)
+    assert [report.step for report in watcher.reports] == [6, 7, 8]
+
+
+# -- folders that are something else -----------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_something_else_is_refused(texts: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"cat")
+    with pytest.raises(RunError, match=r"photos exists and is not a run. Choose another folder with --out."):
+        train_tiny(texts, out=str(tmp_path / "photos"), steps=1)
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+
+
+def test_a_file_is_refused_as_a_runs_folder(texts: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunError, match="file exists and is not a run"):
+        train_tiny(texts, out=str(tmp_path / "file"), steps=1)
+
+
+def test_an_empty_folder_is_used(texts: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    assert train_tiny(texts, out=str(tmp_path / "run"), steps=1).path == tmp_path / "run"
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from bajka.checkpoint.run_folder import RunFolder
+with RunFolder(Path(sys.argv[1])).lock():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_process_in_the_same_run_is_refused(unfinished: RunFolder) -> None:
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    before = unfinished.plan_file.read_bytes()
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(unfinished.path)], **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        with pytest.raises(RunError, match="Another process is training in"):
+            go_on(unfinished.path)
+        process.communicate("")
+    assert unfinished.plan_file.read_bytes() == before
+
+
+# -- from given weights ------------------------------------------------------------------------------------------
+
+
+def test_a_run_from_another_one_starts_where_that_ended_gently_and_with_its_vocabulary(
+    texts: Path, finished: bajka.Run, tmp_path: Path
+) -> None:
+    other = tales_file(tmp_path / "other", count=30)
+    wishes = {"n_layer": None, "n_embd": None, "n_head": None, "vocab_size": None, "context_length": None}
+    run = train_tiny(other, out=str(tmp_path / "tuned"), from_model=str(finished.path), steps=2, **wishes)
+    recipe = run.plan["plan"]["recipe"]
+    assert (recipe["optimizer"], recipe["learning_rate"]) == ("adamw", 1e-4)
+    assert run.loaded.tokenizer.fingerprint == finished.loaded.tokenizer.fingerprint
+    first, last = (line["val_loss"] for line in run.metrics if "val_loss" in line)
+    assert first == pytest.approx(finished.evaluate([str(other)]).loss, abs=0.3)
+    assert last < first < 5.6  # nats of a fresh model: ln 300 = 5.7
+
+
+def test_a_run_from_a_hugging_face_folder_keeps_its_shape_and_its_vocabulary(texts: Path, tmp_path: Path) -> None:
+    model = tiny_model("gpt2")
+    (tmp_path / "gpt2").mkdir()
+    write_model_folder(tmp_path / "gpt2", model, byte_tokenizer())
+    wishes = {"n_layer": None, "n_embd": None, "n_head": None, "vocab_size": None, "context_length": None}
+    run = train_tiny(texts, out=str(tmp_path / "run"), from_model=str(tmp_path / "gpt2"), steps=1, **wishes)
+    trained = load_model(str(run.path)).model
+    assert trained.config == model.config.model_copy(update={"dropout": 0.0})
+    assert trained.config.vocab_size == run.loaded.tokenizer.vocab_size == 257
+    difference = max(
+        float((p - q).detach().abs().max()) for p, q in zip(trained.parameters(), model.parameters(), strict=True)
+    )
+    assert 0 < difference < 1e-3
+
+
+def test_given_weights_that_are_not_there_leave_nothing_behind(texts: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="There is no run or model"):
+        train_tiny(texts, out=str(tmp_path / "runs" / "run"), from_model=str(tmp_path / "nowhere"), steps=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_shape_beside_given_weights_is_refused(texts: Path, finished: bajka.Run, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="n_layer = 5 was asked for, but the weights of --from have 2"):
+        train_tiny(texts, out=str(tmp_path / "x"), from_model=str(finished.path), steps=1, n_layer=5)
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,160 @@
+"""`--minutes` with a clock that only the test moves: the decision, its moment, and that a crash does not change it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bajka
+from bajka.training.steps import StepReport
+from tiny_runs import HandClock, Stopped, Watcher, bits, go_on, tales_file, train_tiny
+
+SECONDS_A_STEP = 2.0
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tales_file(tmp_path_factory.mktemp("texts"))
+
+
+class Paced(Watcher):
+    """Every step takes two seconds of the hand's clock, every evaluation as many as told; may crash at a step."""
+
+    def __init__(self, hand: HandClock, *, evaluation: float = 0.0, crash: int = -1, run: Path | None = None) -> None:
+        super().__init__(self.advance)
+        self.hand, self.evaluation, self.crash, self.run = hand, evaluation, crash, run
+        self.plan_when_said = ""
+
+    def advance(self, report: StepReport) -> None:
+        self.hand.time += SECONDS_A_STEP
+        if report.step == self.crash:
+            raise Stopped
+
+    def say(self, line: str) -> None:
+        super().say(line)
+        if "validation loss" in line and "Step" in line:
+            self.hand.time += self.evaluation
+        if "the cooldown begins" in line and self.run is not None:
+            self.plan_when_said = (self.run / "plan.json").read_text()
+            if self.crash == 0:
+                raise Stopped
+
+
+def paced(texts: Path, out: Path, view: Paced, **wishes: Any) -> bajka.Run:
+    return train_tiny(texts, view, out=str(out), clock=view.hand.stopwatch(), **{"warmup_steps": 2, **wishes})
+
+
+def crash(texts: Path, out: Path, **how: Any) -> Paced:
+    view = Paced(HandClock(), run=out, **how)
+    with pytest.raises(Stopped):
+        paced(texts, out, view, minutes=1)
+    return view
+
+
+@pytest.mark.parametrize("schedule", ["wsd", "cosine", "linear", "constant"])
+def test_the_active_time_is_what_was_asked(texts: Path, tmp_path: Path, schedule: str) -> None:
+    hand = HandClock()
+    run = paced(texts, tmp_path / "run", Paced(hand), minutes=1, schedule=schedule)
+    assert hand.time == pytest.approx(60, rel=0.1)
+    assert run.plan["finished"]["seconds"] == pytest.approx(hand.time, abs=0.1)
+
+
+def test_evaluations_count_too_and_get_their_share(texts: Path, tmp_path: Path) -> None:
+    hand = HandClock()
+    paced(texts, tmp_path / "run", Paced(hand, evaluation=4.0), minutes=2, evaluate_every_steps=5)
+    assert hand.time == pytest.approx(120, rel=0.1)
+
+
+def test_time_spent_before_training_counts(texts: Path, tmp_path: Path) -> None:
+    class Slow(Paced):
+        def say(self, line: str) -> None:
+            super().say(line)
+            self.hand.time += 20.0 if line.startswith("Machine") else 0.0
+
+    hand = HandClock()
+    view = Slow(hand)
+    paced(texts, tmp_path / "run", view, minutes=1)
+    assert hand.time == pytest.approx(60, rel=0.1)
+    assert view.reports[-1].step == pytest.approx(20, abs=2)
+
+
+def test_the_rate_is_flat_until_the_decision_and_falls_to_nothing_after_it(texts: Path, tmp_path: Path) -> None:
+    view = Paced(HandClock())
+    run = paced(texts, tmp_path / "run", view, minutes=1, cooldown_share=0.4)
+    decided = run.plan["clock"]
+    assert decided["begin"] == pytest.approx(0.6 * len(view.reports), abs=2)
+    rates = [report.learning_rate for report in view.reports]
+    assert rates[2 : decided["begin"]] == [0.02] * (decided["begin"] - 2)
+    assert rates[decided["begin"] :] == sorted(rates[decided["begin"] :], reverse=True)
+    assert rates[-1] < 0.002
+    assert len(rates) == decided["begin"] + decided["steps"]
+
+
+def test_the_decision_stands_in_plan_json_before_it_takes_effect_and_is_said(texts: Path, tmp_path: Path) -> None:
+    view = Paced(HandClock(), run=tmp_path / "run")
+    run = paced(texts, tmp_path / "run", view, minutes=1)
+    decided = run.plan["clock"]
+    assert json.loads(view.plan_when_said)["clock"] == decided
+    assert f"Step {decided['begin']:,}: the cooldown begins and lasts {decided['steps']:,} steps." in view.lines
+
+
+def test_a_crash_right_after_the_decision_does_not_change_it(texts: Path, tmp_path: Path) -> None:
+    view = crash(texts, tmp_path / "run", crash=0)
+    decided = json.loads(view.plan_when_said)["clock"]
+    again = Paced(HandClock())
+    run = paced(texts, tmp_path / "run", again, minutes=1)
+    assert run.plan["clock"] == decided
+    assert again.reports[0].step <= decided["begin"], "it went on from a checkpoint before the decision"
+    assert again.reports[-1].step == decided["begin"] + decided["steps"]
+    assert "the cooldown begins" not in again.text
+
+
+def test_a_run_in_minutes_that_crashed_gives_the_bits_of_one_that_made_the_same_decision(
+    texts: Path, tmp_path: Path
+) -> None:
+    whole = paced(texts, tmp_path / "whole", Paced(HandClock()), minutes=1)
+    out = tmp_path / "torn"
+    for step in (0, 21, 26):
+        crash(texts, out, crash=step)
+    torn = paced(texts, out, Paced(HandClock()), minutes=1)
+    assert torn.plan["clock"] == whole.plan["clock"]
+    assert bits(torn) == bits(whole)
+
+
+def test_time_of_earlier_sittings_counts(texts: Path, tmp_path: Path) -> None:
+    crash(texts, tmp_path / "run", crash=9)  # the last checkpoint is that of step 8: 16 seconds
+    hand = HandClock()
+    paced(texts, tmp_path / "run", Paced(hand), minutes=1)
+    assert 16 + hand.time == pytest.approx(60, rel=0.1)
+
+
+def test_a_finished_run_gets_as_many_minutes_again_from_before_its_cooldown(texts: Path, tmp_path: Path) -> None:
+    run = paced(texts, tmp_path / "run", Paced(HandClock()), minutes=1)
+    begin, hand = run.plan["clock"]["begin"], HandClock()
+    view = Paced(hand)
+    longer = go_on(run.path, view, minutes=1, clock=hand.stopwatch())
+    assert hand.time == pytest.approx(60, rel=0.1)
+    assert view.reports[0].step == begin + 1
+    assert longer.plan["clock"]["begin"] > begin
+
+
+def test_a_lengthening_in_minutes_that_crashed_in_its_cooldown_keeps_its_own_decision(
+    texts: Path, tmp_path: Path
+) -> None:
+    run = paced(texts, tmp_path / "run", Paced(HandClock()), minutes=1)
+    hand = HandClock()
+    with pytest.raises(Stopped):
+        go_on(run.path, Paced(hand, crash=0, run=run.path), minutes=1, clock=hand.stopwatch())
+    decided, view = run.plan["clock"], Paced(HandClock())
+    longer = go_on(run.path, view, minutes=1, clock=view.hand.stopwatch())
+    assert longer.plan["clock"] == decided
+    assert view.reports[-1].step == decided["begin"] + decided["steps"]
+
+
+def test_a_budget_that_is_over_before_the_first_step_trains_one_step_and_saves(texts: Path, tmp_path: Path) -> None:
+    run = paced(texts, tmp_path / "run", Paced(HandClock()), minutes=0.001)
+    assert run.plan["finished"]["step"] == 1
+    assert [line["step"] for line in run.metrics if "val_loss" in line] == [0, 1]

@@ -1,0 +1,211 @@
+"""What a run leaves for people and plots: numbers, samples, log, pictures, TensorBoard, and what it says."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import struct
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import bajka
+from bajka.checkpoint.run_folder import RunFolder
+from bajka.training.plots import draw_plots
+from bajka.training.steps import StepReport
+from bajka.training.view import ConsoleView, duration
+from tiny_runs import Stopped, Watcher, go_on, stop_at, tales_file, train_tiny
+
+STEP_KEYS = {"step", "tokens", "epoch", "seconds", "train_loss", "learning_rate", "gradient_norm", "tokens_per_second"}
+EVALUATION_KEYS = {"val_loss", "val_perplexity", "val_bits_per_byte", "val_bits_per_letter", "train_sample_loss"}
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tales_file(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="module")
+def watched(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bajka.Run, Watcher]:
+    """A run of nine steps with evaluations at 0, 4, 8 and 9, and what was said of it."""
+    watcher, out = Watcher(), tmp_path_factory.mktemp("watched") / "tales"
+    wishes = {"steps": 9, "evaluate_every_steps": 4, "prompts": ("Once", "A fox"), "tensorboard": True}
+    return train_tiny(texts, watcher, out=str(out), **wishes), watcher
+
+
+def test_every_step_has_its_line_of_numbers(watched: tuple[bajka.Run, Watcher]) -> None:
+    lines = [line for line in watched[0].metrics if "train_loss" in line]
+    assert [line["step"] for line in lines] == list(range(1, 10))
+    assert all(set(line) == STEP_KEYS | {"memory_bytes"} for line in lines)
+    assert lines[-1]["tokens"] == 9 * 4 * 16
+    assert all(math.isfinite(value) and value >= 0 for line in lines for value in line.values())
+
+
+def test_every_evaluation_has_its_line_of_numbers(watched: tuple[bajka.Run, Watcher]) -> None:
+    lines = [line for line in watched[0].metrics if "val_loss" in line]
+    assert [line["step"] for line in lines] == [0, 4, 8, 9]
+    assert all(set(line) == EVALUATION_KEYS | {"step", "tokens", "epoch", "seconds"} for line in lines)
+    last = lines[-1]
+    assert last["val_perplexity"] == pytest.approx(math.exp(last["val_loss"]))
+    assert last["val_bits_per_letter"] > last["val_bits_per_byte"] > 0
+
+
+def test_every_evaluation_has_a_sample_of_each_prompt(watched: tuple[bajka.Run, Watcher]) -> None:
+    samples = watched[0].folder.samples()
+    assert [(s["step"], s["prompt"]) for s in samples] == [(n, p) for n in (0, 4, 8, 9) for p in ("Once", "A fox")]
+    assert all({"text", "reason", "tokens_per_second"} <= set(s) for s in samples)
+
+
+def test_without_prompts_the_openings_of_validation_texts_are_continued(texts: Path, tmp_path: Path) -> None:
+    run = train_tiny(texts, out=str(tmp_path / "run"), steps=1, prompts=None)
+    prompts = {s["prompt"] for s in run.folder.samples()}
+    assert len(prompts) == 3
+    words = texts.read_text().split()
+    assert all(word in words for prompt in prompts for word in prompt.split())
+
+
+def test_the_log_has_every_line_that_was_said_dated_and_in_order(watched: tuple[bajka.Run, Watcher]) -> None:
+    run, watcher = watched
+    dated = [
+        re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  (.*)", line)
+        for line in run.folder.log_file.read_text().splitlines()
+    ]
+    assert [found[1] for found in dated if found] == watcher.text.splitlines()
+
+
+def test_what_is_said_tells_the_texts_the_plan_a_batch_and_the_end(watched: tuple[bajka.Run, Watcher]) -> None:
+    run, watcher = watched
+    for beginning in (
+        "Machine: ",
+        "Read 1 documents, ",
+        "the last 10 % of tales.txt held out",
+        "Vocabulary: 300 entries (you set it)",
+        "Training: ",
+        "Validation: ",
+        "Model: modern, ",
+        "  learning_rate = 0.02: muon's usual rate",
+        "A batch: 4 rows of 16 tokens, 64 targets, each the token after its input",
+        "Step 0: validation loss ",
+        "Step 9: validation loss ",
+        "Finished 9 steps in ",
+        f'Write with it: bajka generate {run.path} "',
+    ):
+        assert any(line.startswith(beginning) for line in watcher.lines), beginning
+    assert watcher.closed
+
+
+def test_a_resumed_run_logs_on(texts: Path, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        train_tiny(texts, stop_at(6), out=str(tmp_path / "run"), steps=7)
+    log = RunFolder(tmp_path / "run").log_file
+    before = log.read_text()
+    assert "Machine: " in before
+    go_on(tmp_path / "run")
+    assert log.read_text().startswith(before)
+    assert f"Continuing from step 4 of {tmp_path / 'run'}." in log.read_text()
+
+
+def test_the_plan_says_what_was_decided_where_and_on_which_data(watched: tuple[bajka.Run, Watcher]) -> None:
+    plan = watched[0].plan
+    assert plan["machine"]["device"] == "cpu"
+    assert plan["data"]["train_tokens"] > plan["data"]["validation_tokens"] > 0
+    assert Path(plan["data"]["folder"]).is_dir()
+    assert plan["finished"]["step"] == 9
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    head = path.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", head[16:24])
+    return width, height
+
+
+@pytest.mark.parametrize("name", ["loss.png", "perplexity.png"])
+def test_the_plots_are_pictures_with_something_drawn(watched: tuple[bajka.Run, Watcher], name: str) -> None:
+    path = watched[0].path / name
+    width, height = png_size(path)
+    assert width > 600
+    assert height > 400
+    assert path.stat().st_size > 15_000, "an empty pair of axes is smaller"
+
+
+def test_a_run_without_numbers_has_no_plots(tmp_path: Path) -> None:
+    assert draw_plots(RunFolder(tmp_path)) == []
+
+
+def test_plots_are_drawn_of_a_single_evaluation(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.metrics_file.write_text('{"step": 0, "tokens": 0, "epoch": 0.0, "val_loss": 5.0, "val_perplexity": 148.4}\n')
+    assert all(png_size(path) for path in draw_plots(run))
+
+
+def test_tensorboard_gets_losses_rate_and_samples(watched: tuple[bajka.Run, Watcher]) -> None:
+    found = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    board = found.EventAccumulator(str(watched[0].path / "tensorboard"))
+    board.Reload()
+    tags = board.Tags()
+    assert {"loss/train", "loss/validation", "loss/train_sample", "learning_rate"} <= set(tags["scalars"])
+    assert [event.step for event in board.Scalars("loss/train")] == list(range(1, 10))
+    losses = [line["val_loss"] for line in watched[0].metrics if "val_loss" in line]
+    assert [event.value for event in board.Scalars("loss/validation")] == pytest.approx(losses)
+    assert "sample/Once/text_summary" in tags["tensors"]
+
+
+def test_tensorboard_forgets_the_steps_that_a_resumed_run_does_again(texts: Path, tmp_path: Path) -> None:
+    found = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with pytest.raises(Stopped):
+        train_tiny(texts, stop_at(7), out=str(tmp_path / "run"), steps=9, tensorboard=True)
+    go_on(tmp_path / "run")
+    board = found.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("loss/train")] == list(range(1, 10))
+
+
+# -- the terminal ------------------------------------------------------------------------------------------------
+
+
+def report(step: int) -> StepReport:
+    return StepReport(step, tokens=64 * step, epoch=0.5, loss=4.25, learning_rate=0.02, gradient_norm=1.0, seconds=0.1)
+
+
+def console(*, terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=120, soft_wrap=True, highlight=False)
+
+
+def shown(view: ConsoleView) -> str:
+    file = view.console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def test_outside_a_terminal_a_plain_line_comes_now_and_then() -> None:
+    seconds = iter([0.0, 0.0, 1.0, 9.9, 12.0, 12.0])
+    view = ConsoleView(console(terminal=False), now=lambda: next(seconds))
+    view.say("It begins. [not markup]")
+    for step in (1, 2, 3, 4):
+        view.step(report(step), share=step / 4, seconds_left=75.0, speed=9_300.0, memory=300 << 20)
+    view.close()
+    assert shown(view).splitlines() == [
+        "It begins. [not markup]",
+        " 25%  step 1  epoch 0.50  loss 4.250  rate 0.02  9,300 tokens/s  300 MB  1 min 15 s left",
+        "100%  step 4  epoch 0.50  loss 4.250  rate 0.02  9,300 tokens/s  300 MB  1 min 15 s left",
+    ]
+
+
+def test_in_a_terminal_a_bar_moves_below_the_lines() -> None:
+    view = ConsoleView(console(terminal=True))
+    view.step(report(1), share=0.25, seconds_left=None, speed=9_300.0, memory=1 << 20)
+    view.say("Step 1: said above the bar.")
+    view.close()
+    view.close()
+    assert "Step 1: said above the bar." in shown(view)
+    assert "9,300 tokens/s" in shown(view)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (12.0, "12 s"), (250.0, "4 min 10 s"), (3_900.0, "1 h 5 min"), (-3.0, "0 s")]
+)
+def test_durations_read_like_speech(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
