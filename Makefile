@@ -40,7 +40,8 @@ torture: $(READY)
 	$(BIN)/python -m pytest -m torture
 
 bench: $(READY)
-	$(BIN)/python benchmarks/shakespeare.py
+	@test -n "$(TEXT)" || { echo "make bench TEXT=path/to/tinyshakespeare.txt NANOGPT=path/to/nanoGPT ROUNDS=3"; exit 2; }
+	$(BIN)/python benchmarks/shakespeare.py --text "$(TEXT)" $(if $(NANOGPT),--nanogpt "$(NANOGPT)") --rounds $(or $(ROUNDS),1)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -94,7 +94,7 @@ def read_and_split(settings: Settings, say: Say) -> tuple[Corpus, Split]:
     if len(corpus.skipped) > 10:
         say(f"  ... and {len(corpus.skipped) - 10} more; `bajka inspect` lists them all.")
     split = split_documents(corpus, settings.corpus)
-    say(split.how)
+    say(f"{split.how[0].upper()}{split.how[1:]}.")
     return corpus, split
 
 

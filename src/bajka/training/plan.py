@@ -16,12 +16,12 @@ from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters, training_memory
 from bajka.training.optimizer import Recipe
+from bajka.training.recipe import LITTLE_TEXT_EPOCHS, plan_dropout, plan_recipe, plan_schedule
 from bajka.training.schedule import Schedule
 from bajka.training.shape import Choices, CorpusFacts, choose_shape, imported_shape
 
 __all__ = ["CorpusFacts", "Plan", "describe", "make_plan"]
 
-LITTLE_TEXT_EPOCHS = 6.0
 DEFAULT_MINUTES = 10.0
 
 
@@ -99,8 +99,8 @@ def make_plan(
     )
     steps = _steps(settings, minutes, windows_per_epoch, batch, tokens_per_second, model.context_length)
     epochs = steps * batch / windows_per_epoch
-    model = _dropout(settings, model, epochs, c, imported=imported is not None)
-    recipe = _recipe(settings, model, epochs, c, imported=imported is not None)
+    model = plan_dropout(settings, model, epochs, c, imported=imported is not None)
+    recipe = plan_recipe(settings, model, epochs, c, imported=imported is not None)
     micro = min(batch, settings.train.micro_batch_size or _micro(machine, model, batch))
     c.take("micro_batch_size", settings.train.micro_batch_size, micro, "what fits in memory at once")
     evaluation_windows = c.take(
@@ -112,7 +112,7 @@ def make_plan(
     return Plan(
         model=model,
         recipe=recipe,
-        schedule=_schedule(settings, steps, minutes, c, imported=imported is not None),
+        schedule=plan_schedule(settings, steps, minutes, c, imported=imported is not None),
         minutes=minutes,
         global_batch_size=batch,
         micro_batch_size=micro,
@@ -245,77 +245,6 @@ def _steps(
         return max(1, math.ceil(settings.schedule.epochs * windows_per_epoch / batch))
     assert minutes is not None
     return max(1, int(0.85 * 60 * minutes * speed / (batch * context)))
-
-
-def _dropout(settings: Settings, model: ModelConfig, epochs: float, c: Choices, *, imported: bool) -> ModelConfig:
-    planned, reason = 0.0, "none: the text is read only a few times"
-    if epochs > LITTLE_TEXT_EPOCHS:
-        planned = 0.1 if epochs < 4 * LITTLE_TEXT_EPOCHS else 0.2
-        reason = f"the text is read about {epochs:.0f} times"
-    if imported:
-        planned, reason = 0.1, "fine-tuning"
-    return model.model_copy(update={"dropout": float(c.take("dropout", settings.model.dropout, planned, reason))})
-
-
-def _recipe(settings: Settings, model: ModelConfig, epochs: float, c: Choices, *, imported: bool) -> Recipe:
-    wish = settings.optimizer
-    gentle = imported or model.family == "gpt1"
-    reason = "fine-tuning" if imported else "gpt1 has its norms after the sum" if gentle else "sooner at a good loss"
-    name = c.take("optimizer", wish.optimizer, "adamw" if gentle else "muon", reason)
-    if name == "muon":
-        planned, why = 0.02, "muon's usual rate, the same for all widths"
-    elif imported:
-        planned, why = 1e-4, "low, so that what the model knows is not lost"
-    else:
-        planned, why = 2e-3 * (192 / model.n_embd) ** 0.5, "2e-3 at a width of 192, less for wider models"
-        if model.family == "gpt1":
-            planned, why = planned / 2, f"{why}; half of that for gpt1"
-    decay = 0.1 if epochs > LITTLE_TEXT_EPOCHS else 0.01
-    if name == "muon":
-        decay *= 2
-    return Recipe(
-        optimizer=name,
-        learning_rate=float(c.take("learning_rate", wish.learning_rate, planned, why)),
-        adamw_learning_rate=_adamw_rate(settings, name, c),
-        weight_decay=float(
-            c.take("weight_decay", wish.weight_decay, 0.0 if name == "adam" else decay, "more when text is read often")
-        ),
-        momentum=wish.momentum,
-        beta1=wish.beta1 if wish.beta1 is not None else 0.9,
-        beta2=wish.beta2 if wish.beta2 is not None else 0.95,
-        gradient_clip=wish.gradient_clip,
-    )
-
-
-def _adamw_rate(settings: Settings, optimizer: str, c: Choices) -> float:
-    """Rate of what Muon leaves to AdamW; no other optimizer reads it."""
-    wish, planned = settings.optimizer.adamw_learning_rate, 6e-3
-    if optimizer != "muon":
-        return wish or planned
-    return float(
-        c.take("adamw_learning_rate", wish, planned, "for embedding, head and gains: the best found with muon")
-    )
-
-
-def _schedule(settings: Settings, steps: int, minutes: float | None, c: Choices, *, imported: bool) -> Schedule:
-    wish = settings.schedule
-    name = c.take("schedule", wish.schedule, "wsd", "flat, then a cooldown: its end may be moved later")
-    final, why = {
-        "wsd": (0.0, "falls to zero"),
-        "cosine": (0.1, "the usual tenth"),
-        "linear": (0.0, "falls to zero"),
-    }.get(name, (1.0, "the rate does not fall with time"))
-    most = 50 if imported else 20
-    warmup = min(most, steps // 10)
-    return Schedule(
-        name=name,
-        warmup_steps=int(c.take("warmup_steps", wish.warmup_steps, warmup, f"a tenth of the run, at most {most}")),
-        cooldown_share=float(
-            c.take("cooldown_share", wish.cooldown_share, 0.5, "wsd: the rate falls over the last half")
-        ),
-        final_rate_share=float(c.take("final_rate_share", wish.final_rate_share, final, why)),
-        steps=None if minutes is not None else steps,
-    )
 
 
 def _validation_windows(facts: CorpusFacts, model: ModelConfig) -> int:

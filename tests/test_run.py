@@ -1,0 +1,66 @@
+"""`Run`: what a person does with a finished run from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import bajka
+from bajka.errors import RunError, SettingsError
+from tiny_runs import tales_file, train_tiny
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> bajka.Run:
+    folder = tmp_path_factory.mktemp("run")
+    return train_tiny(tales_file(folder), out=str(folder / "runs" / "tales"), steps=6)
+
+
+def test_a_run_opens_by_its_folder(run: bajka.Run) -> None:
+    again = bajka.open_run(str(run.path))
+    assert repr(again) == f"Run({str(run.path)!r})"
+    assert again.settings.schedule.steps == 6
+    assert again.plan["finished"]["step"] == 6
+    assert again.metrics[-1]["step"] == 6
+
+
+@pytest.mark.parametrize("name", ["nowhere", "."])
+def test_what_is_no_run_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no run|not a run"):
+        bajka.open_run(tmp_path / name)
+
+
+def test_the_prompt_is_continued_and_the_same_seed_gives_the_same_text(run: bajka.Run) -> None:
+    texts = [run.generate("Once upon", max_new_tokens=12, temperature=1.0, seed=seed) for seed in (1, 1, 2)]
+    assert all(text.startswith("Once upon") and len(text) > len("Once upon") for text in texts)
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_greedy_writing_needs_no_seed(run: bajka.Run) -> None:
+    found = {run.generate("Once", max_new_tokens=8, temperature=0, seed=seed) for seed in (1, 2)}
+    assert len(found) == 1
+
+
+def test_several_texts_for_several_prompts_come_in_order(run: bajka.Run) -> None:
+    texts = run.write(["A", "The fox"], n=2, max_new_tokens=3)
+    assert [(text.prompt, text.number) for text in texts] == [("A", 0), ("A", 1), ("The fox", 2), ("The fox", 3)]
+    assert all(text.reason in ("stop", "length") for text in texts)
+
+
+def test_top_k_beyond_the_vocabulary_is_the_whole_vocabulary(run: bajka.Run) -> None:
+    assert run.generate("A", top_k=10**6, max_new_tokens=2, seed=3) == run.generate("A", max_new_tokens=2, seed=3)
+
+
+def test_a_wrong_temperature_is_refused(run: bajka.Run) -> None:
+    with pytest.raises(SettingsError, match=r"temperature = -1 must be 0 \(greedy\) or more"):
+        run.generate("A", temperature=-1)
+
+
+def test_a_run_is_judged_on_its_own_validation_text_or_on_given_texts(run: bajka.Run, tmp_path: Path) -> None:
+    own = run.evaluate()
+    assert own.tokens == run.plan["data"]["validation_tokens"] - 1  # all but the end-of-text that begins the document
+    assert 0 < own.bits_per_byte < own.bits_per_letter
+    other = run.evaluate([str(tales_file(tmp_path, count=3))])
+    assert other.tokens < own.tokens
+    assert other.loss != own.loss

@@ -1,0 +1,113 @@
+"""What cannot be trained is refused with a sentence, and leaves nothing half-made behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bajka
+from bajka.errors import BajkaError, CorpusError, DamagedFileError, DiskError, ResourceError, SettingsError
+from tiny_runs import Watcher, tales_file, train_tiny
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tales_file(tmp_path_factory.mktemp("texts"))
+
+
+REFUSED: dict[str, tuple[dict[str, Any], type[BajkaError], str]] = {
+    "heads": ({"n_head": 3}, SettingsError, "n_head = 3 does not divide n_embd = 32"),
+    "context": ({"context_length": 20_000}, CorpusError, "one window needs 20,001"),
+    "tokenizer": ({"tokenizer": "no/such/file.json", "vocab_size": None}, BajkaError, "There is no tokenizer"),
+    "memory": ({"n_layer": 200, "n_embd": 65_536, "n_head": 1024}, ResourceError, "Training this model needs about"),
+    "device": ({"device": "cuda:99"}, SettingsError, "device = cuda"),
+    "unknown": ({"block_size": 8}, SettingsError, "here it is called context_length"),
+    "value": ({"temperature": -1}, SettingsError, "temperature = -1"),
+    "two lengths": ({"minutes": 1}, SettingsError, "minutes and steps were both given"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_wish_is_a_sentence_and_leaves_no_run(texts: Path, tmp_path: Path, name: str) -> None:
+    wishes, kind, sentence = REFUSED[name]
+    with pytest.raises(kind, match=sentence):
+        train_tiny(texts, out=str(tmp_path / "runs" / "x"), **{"steps": 1} | wishes)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "no file or folder"),
+        (b"", "it is empty"),
+        (b" \n\t\n", "only white space"),
+        (b"\x00\x01\xff" * 999, "binary"),
+    ],
+)
+def test_texts_that_are_none_are_refused_and_leave_no_run(tmp_path: Path, content: bytes | None, sentence: str) -> None:
+    path = tmp_path / "story.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CorpusError, match=sentence):
+        train_tiny(path, out=str(tmp_path / "runs" / "x"), steps=1)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_text_too_small_for_one_window_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    (tmp_path / "story.txt").write_text("Once upon a time there was a fox.\n\nIt slept. It ate. It slept again.")
+    with pytest.raises(
+        CorpusError, match=r"text has \d+ tokens, but one window needs 33 \(context_length = 32\). Give more text"
+    ):
+        bajka.train(tmp_path / "story.txt", out=str(tmp_path / "x"), view=Watcher(), steps=1)
+    assert not (tmp_path / "x").exists()
+
+
+def test_without_texts_there_is_nothing_to_learn_from(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="There are no texts to learn from"):
+        train_tiny(None, out=None, steps=1)
+
+
+def test_a_place_where_nothing_can_be_written_is_a_sentence(texts: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DiskError, match="something of another kind already has that name"):
+        train_tiny(texts, out=str(tmp_path / "file" / "x"), steps=1)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_run_whose_plan_was_spoilt_is_refused_and_not_begun_again(texts: Path, tmp_path: Path) -> None:
+    run = train_tiny(texts, out=str(tmp_path / "x"), steps=1)
+    run.folder.plan_file.write_text("{")
+    with pytest.raises(DamagedFileError, match=r"plan.json cannot be read"):
+        bajka.train(run.path, view=Watcher())
+    assert run.folder.metrics()
+
+
+def test_token_files_of_another_tokenizer_are_refused(texts: Path, tmp_path: Path) -> None:
+    run = train_tiny(texts, out=str(tmp_path / "x"), steps=1)
+    data = Path(run.plan["data"]["folder"])
+    with pytest.raises(BajkaError, match="made by the tokenizer"):
+        train_tiny(data, out=str(tmp_path / "y"), steps=1, tokenizer=str(other_tokenizer(tmp_path)), vocab_size=None)
+    assert not (tmp_path / "y").exists()
+
+
+def other_tokenizer(folder: Path) -> Path:
+    from tiny import byte_tokenizer
+
+    byte_tokenizer().save(folder / "bytes", context_length=16)
+    return folder / "bytes" / "tokenizer.json"
+
+
+def test_nanogpts_token_files_train_and_go_on(texts: Path, tmp_path: Path) -> None:
+    prepared = Path(train_tiny(texts, out=str(tmp_path / "x"), steps=1).plan["data"]["folder"])
+    foreign = tmp_path / "shakespeare"
+    foreign.mkdir()
+    for name in ("train.bin", "val.bin"):
+        (foreign / name).write_bytes((prepared / name).read_bytes())
+    wishes = {"tokenizer": str(prepared / "tokenizer.json"), "vocab_size": None, "out": str(tmp_path / "y")}
+    run = train_tiny(foreign, steps=2, **wishes)
+    watcher = Watcher()
+    bajka.train(run.path, view=watcher, steps=1)
+    assert "is gone" not in watcher.text
+    assert [report.step for report in watcher.reports] == [2]
