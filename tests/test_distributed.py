@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 
+import bajka
 from bajka.distributed import World, join_world
 from bajka.errors import BajkaError, SettingsError
+from tiny_runs import TINY, tales_file, train_tiny
 
 WORK = """
 import json, sys
@@ -173,25 +175,18 @@ def train_together(texts: Path, wishes: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_two_processes_train_one_run_to_the_losses_of_one_process(tmp_path: Path) -> None:
-    import bajka
-    from tiny_runs import TINY, bits, tales_file, train_tiny
 
     texts = tales_file(tmp_path / "texts")
     wishes = TINY | {"steps": 8, "global_batch_size": 5, "evaluate_every_steps": 4}
     alone = train_tiny(texts, out=str(tmp_path / "alone"), **wishes)
-    out = tmp_path / "together"
-    said = train_together(texts, wishes | {"out": str(out)})
-    assert said[0]["said"] > 20
-    assert said[1]["said"] == 0
-    run = bajka.open_run(out)
+    wishes["out"] = str(tmp_path / "together")
+    first, second = (train_together(texts, wishes | {"stop_at": stop}) for stop in (5, None))
+    assert [one["code"] for one in first] == [143, 143], "a signal that one process gets is obeyed by both"
+    assert [one["code"] for one in second] == [0, 0]
+    assert [one["said"] > 0 for one in (*first, *second)] == [True, False] * 2, "only the first process speaks"
+    run = bajka.open_run(wishes["out"])
     for name in ("train_loss", "val_loss", "gradient_norm"):
         numbers = [[line[name] for line in one.metrics if name in line] for one in (run, alone)]
         assert numbers[0] == pytest.approx(numbers[1], abs=1e-5)
     assert len(run.metrics) == len(alone.metrics), "only the first process writes"
     assert run.folder.log_file.read_text().count("Finished 8 steps") == 1
-
-    out = tmp_path / "stopped"
-    stopped = train_together(texts, wishes | {"out": str(out), "stop_at": 5})
-    assert [one["code"] for one in stopped] == [143, 143], "a signal that one process gets is obeyed by both"
-    train_together(texts, wishes | {"out": str(out)})
-    assert bits(bajka.open_run(out)) == bits(run)

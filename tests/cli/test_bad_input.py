@@ -90,10 +90,11 @@ def test_an_unknown_flag_is_answered_with_the_nearest(bajka: Bajka) -> None:
     assert "--n-layer" in result.err
 
 
-def test_nanogpts_names_are_answered_with_ours(bajka: Bajka) -> None:
-    result = bajka("train", "x", "--block_size=64")
+@pytest.mark.parametrize(("theirs", "ours"), [("--block_size=64", "--context-length"), ("--init-from=gpt2", "--from ")])
+def test_names_of_other_tools_are_answered_with_ours(bajka: Bajka, theirs: str, ours: str) -> None:
+    result = bajka("train", "x", theirs)
     assert result.code == 2
-    assert "--context-length" in result.err
+    assert ours in result.err
 
 
 def test_an_ill_typed_flag_is_named(bajka: Bajka) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,31 @@ def crash(texts: Path, out: Path, **how: Any) -> Paced:
     return view
 
 
-@pytest.mark.parametrize("schedule", ["wsd", "cosine", "linear", "constant"])
-def test_the_active_time_is_what_was_asked(texts: Path, tmp_path: Path, schedule: str) -> None:
+@pytest.fixture(scope="module")
+def minute(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bajka.Run, Paced]:
+    """A finished run of one minute, and what was seen of it."""
+    out = tmp_path_factory.mktemp("minute") / "run"
+    view = Paced(HandClock(), run=out)
+    return paced(texts, out, view, minutes=1), view
+
+
+@pytest.fixture
+def finished(minute: tuple[bajka.Run, Paced], tmp_path: Path) -> bajka.Run:
+    """A copy of that run."""
+    return bajka.open_run(shutil.copytree(minute[0].path, tmp_path / "finished"))
+
+
+def test_the_active_time_is_what_was_asked(minute: tuple[bajka.Run, Paced]) -> None:
+    run, view = minute
+    assert view.hand.time == pytest.approx(60, rel=0.1)
+    assert run.plan["finished"]["seconds"] == pytest.approx(view.hand.time, abs=0.1)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_every_schedule_keeps_the_time(texts: Path, tmp_path: Path, schedule: str) -> None:
     hand = HandClock()
-    run = paced(texts, tmp_path / "run", Paced(hand), minutes=1, schedule=schedule)
+    paced(texts, tmp_path / "run", Paced(hand), minutes=1, schedule=schedule)
     assert hand.time == pytest.approx(60, rel=0.1)
-    assert run.plan["finished"]["seconds"] == pytest.approx(hand.time, abs=0.1)
 
 
 def test_evaluations_count_too_and_get_their_share(texts: Path, tmp_path: Path) -> None:
@@ -81,24 +101,20 @@ def test_time_spent_before_training_counts(texts: Path, tmp_path: Path) -> None:
     assert view.reports[-1].step == pytest.approx(20, abs=2)
 
 
-def test_the_rate_is_flat_until_the_decision_and_falls_to_nothing_after_it(texts: Path, tmp_path: Path) -> None:
-    view = Paced(HandClock())
-    run = paced(texts, tmp_path / "run", view, minutes=1, cooldown_share=0.4)
-    decided = run.plan["clock"]
-    assert decided["begin"] == pytest.approx(0.6 * len(view.reports), abs=2)
-    rates = [report.learning_rate for report in view.reports]
+def test_the_rate_is_flat_until_the_decision_and_falls_to_nothing_after_it(minute: tuple[bajka.Run, Paced]) -> None:
+    decided = minute[0].plan["clock"]
+    rates = [report.learning_rate for report in minute[1].reports]
+    assert decided["begin"] == pytest.approx(0.5 * len(rates), abs=2)
     assert rates[2 : decided["begin"]] == [0.02] * (decided["begin"] - 2)
     assert rates[decided["begin"] :] == sorted(rates[decided["begin"] :], reverse=True)
     assert rates[-1] < 0.002
     assert len(rates) == decided["begin"] + decided["steps"]
 
 
-def test_the_decision_stands_in_plan_json_before_it_takes_effect_and_is_said(texts: Path, tmp_path: Path) -> None:
-    view = Paced(HandClock(), run=tmp_path / "run")
-    run = paced(texts, tmp_path / "run", view, minutes=1)
-    decided = run.plan["clock"]
-    assert json.loads(view.plan_when_said)["clock"] == decided
-    assert f"Step {decided['begin']:,}: the cooldown begins and lasts {decided['steps']:,} steps." in view.lines
+def test_the_decision_stands_in_plan_json_before_it_takes_effect_and_is_said(minute: tuple[bajka.Run, Paced]) -> None:
+    decided = minute[0].plan["clock"]
+    assert json.loads(minute[1].plan_when_said)["clock"] == decided
+    assert f"Step {decided['begin']:,}: the cooldown begins and lasts {decided['steps']:,} steps." in minute[1].lines
 
 
 def test_a_crash_right_after_the_decision_does_not_change_it(texts: Path, tmp_path: Path) -> None:
@@ -113,15 +129,13 @@ def test_a_crash_right_after_the_decision_does_not_change_it(texts: Path, tmp_pa
 
 
 def test_a_run_in_minutes_that_crashed_gives_the_bits_of_one_that_made_the_same_decision(
-    texts: Path, tmp_path: Path
+    texts: Path, minute: tuple[bajka.Run, Paced], tmp_path: Path
 ) -> None:
-    whole = paced(texts, tmp_path / "whole", Paced(HandClock()), minutes=1)
-    out = tmp_path / "torn"
     for step in (0, 21, 26):
-        crash(texts, out, crash=step)
-    torn = paced(texts, out, Paced(HandClock()), minutes=1)
-    assert torn.plan["clock"] == whole.plan["clock"]
-    assert bits(torn) == bits(whole)
+        crash(texts, tmp_path / "torn", crash=step)
+    torn = paced(texts, tmp_path / "torn", Paced(HandClock()), minutes=1)
+    assert torn.plan["clock"] == minute[0].plan["clock"]
+    assert bits(torn) == bits(minute[0])
 
 
 def test_time_of_earlier_sittings_counts(texts: Path, tmp_path: Path) -> None:
@@ -131,27 +145,22 @@ def test_time_of_earlier_sittings_counts(texts: Path, tmp_path: Path) -> None:
     assert 16 + hand.time == pytest.approx(60, rel=0.1)
 
 
-def test_a_finished_run_gets_as_many_minutes_again_from_before_its_cooldown(texts: Path, tmp_path: Path) -> None:
-    run = paced(texts, tmp_path / "run", Paced(HandClock()), minutes=1)
-    begin, hand = run.plan["clock"]["begin"], HandClock()
-    view = Paced(hand)
-    longer = go_on(run.path, view, minutes=1, clock=hand.stopwatch())
-    assert hand.time == pytest.approx(60, rel=0.1)
+def test_a_finished_run_gets_as_many_minutes_again_from_before_its_cooldown(finished: bajka.Run) -> None:
+    begin, view = finished.plan["clock"]["begin"], Paced(HandClock())
+    longer = go_on(finished.path, view, minutes=1, clock=view.hand.stopwatch())
+    assert view.hand.time == pytest.approx(60, rel=0.1)
     assert view.reports[0].step == begin + 1
     assert longer.plan["clock"]["begin"] > begin
 
 
-def test_a_lengthening_in_minutes_that_crashed_in_its_cooldown_keeps_its_own_decision(
-    texts: Path, tmp_path: Path
-) -> None:
-    run = paced(texts, tmp_path / "run", Paced(HandClock()), minutes=1)
-    hand = HandClock()
+def test_a_lengthening_in_minutes_that_crashed_in_its_cooldown_keeps_its_own_decision(finished: bajka.Run) -> None:
+    first, second = Paced(HandClock(), crash=0, run=finished.path), Paced(HandClock())
     with pytest.raises(Stopped):
-        go_on(run.path, Paced(hand, crash=0, run=run.path), minutes=1, clock=hand.stopwatch())
-    decided, view = run.plan["clock"], Paced(HandClock())
-    longer = go_on(run.path, view, minutes=1, clock=view.hand.stopwatch())
+        go_on(finished.path, first, minutes=1, clock=first.hand.stopwatch())
+    decided = finished.plan["clock"]
+    longer = go_on(finished.path, second, minutes=1, clock=second.hand.stopwatch())
     assert longer.plan["clock"] == decided
-    assert view.reports[-1].step == decided["begin"] + decided["steps"]
+    assert second.reports[-1].step == decided["begin"] + decided["steps"]
 
 
 def test_a_budget_that_is_over_before_the_first_step_trains_one_step_and_saves(texts: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_what_is_said_tells_the_texts_the_plan_a_batch_and_the_end(watched: tupl
     for beginning in (
         "Machine: ",
         "Read 1 documents, ",
-        "the last 10 % of tales.txt held out",
+        "The last 10 % of tales.txt held out",
         "Vocabulary: 300 entries (you set it)",
         "Training: ",
         "Validation: ",

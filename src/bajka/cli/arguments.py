@@ -42,8 +42,8 @@ def answer_other_names(arguments: Sequence[str]) -> None:
     """Raise `SettingsError` when a flag has nanoGPT's or transformers' name for a setting."""
     for word in arguments:
         plain = word.partition("=")[0].removeprefix("--").replace("-", "_")
-        if word.startswith("--") and plain in OTHER_NAMES:
-            ours = OTHER_NAMES[plain].replace("_", "-")
+        if word.startswith("--") and plain in OTHER_NAMES and plain not in FLAG_NAMES.values():
+            ours = FLAG_NAMES.get(OTHER_NAMES[plain], OTHER_NAMES[plain]).replace("_", "-")
             raise SettingsError(f"{word.partition('=')[0]} is called --{ours} here.")
 
 
