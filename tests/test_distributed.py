@@ -19,35 +19,35 @@ from bajka.errors import BajkaError, SettingsError
 from tiny_runs import TINY, tales_file, train_tiny
 
 WORK = """
-import json, sys
+import json
 import torch
 from bajka.distributed import join_world
 from bajka.errors import BajkaError, CorpusError
 
-world = join_world()
-found = {"rank": world.rank, "size": world.size, "speaks": world.speaks, "share": world.share(5)}
-found["sum"] = float(world.sum(torch.tensor(float(world.rank + 1))))
-found["largest"] = world.largest(0.1 * (world.rank + 1))
-found["agree"] = world.agree(15 if world.rank == 1 else 0)
-
-with_rows, without_rows = torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(3))
-with_rows.grad = torch.full((2, 2), world.rank + 1.0)
-if world.rank == 0:
-    without_rows.grad = torch.ones(3)
-world.sum_gradients([with_rows, without_rows])
-found["gradients"] = [p.grad.flatten().tolist() for p in (with_rows, without_rows)]
-
 asked = []
-found["first"] = world.first(lambda: asked.append(1) or {"plan": [1, 2]})
-found["asked"] = len(asked)
 
 def fail():
     raise CorpusError("There are no texts.")
 
-try:
-    world.first(fail)
-except BajkaError as error:
-    found["error"] = [type(error).__name__, str(error)]
+with join_world() as world:
+    found = {"rank": world.rank, "size": world.size, "speaks": world.speaks, "share": world.share(5)}
+    found["sum"] = float(world.sum(torch.tensor(float(world.rank + 1))))
+    found["largest"] = world.largest(0.1 * (world.rank + 1))
+    found["agree"] = world.agree(15 if world.rank == 1 else 0)
+
+    with_rows, without_rows = torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(3))
+    with_rows.grad = torch.full((2, 2), world.rank + 1.0)
+    if world.rank == 0:
+        without_rows.grad = torch.ones(3)
+    world.sum_gradients([with_rows, without_rows])
+    found["gradients"] = [p.grad.flatten().tolist() for p in (with_rows, without_rows)]
+
+    found["first"] = world.first(lambda: asked.append(1) or {"plan": [1, 2]})
+    found["asked"] = len(asked)
+    try:
+        world.first(fail)
+    except BajkaError as error:
+        found["error"] = [type(error).__name__, str(error)]
 print(json.dumps(found))
 """
 
@@ -127,7 +127,8 @@ def test_alone_an_error_stays_what_it_is() -> None:
 
 def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert join_world() == World(rank=0, size=1)
+    with join_world() as world:
+        assert world == World(rank=0, size=1)
 
 
 def test_half_a_job_is_refused_with_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,13 +139,12 @@ def test_half_a_job_is_refused_with_what_is_missing(monkeypatch: pytest.MonkeyPa
     with pytest.raises(
         SettingsError, match=r"WORLD_SIZE = 2 .* MASTER_ADDR, MASTER_PORT is not set. Start them with torchrun"
     ):
-        join_world()
+        join_world().__enter__()
 
 
 TRAIN = """
 import json, sys
 import bajka
-from bajka.distributed import World, join_world
 from bajka.training.view import SilentView
 
 class Told(SilentView):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -89,19 +90,30 @@ class World:
         return result
 
 
-def join_world() -> World:
-    """The world that `torchrun` describes in the environment; a world of one without it."""
+@contextmanager
+def join_world() -> Iterator[World]:
+    """The world that `torchrun` describes in the environment, while entered; a world of one without it."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return World()
+        yield World()
+    elif dist.is_initialized():  # by the caller, who also ends it
+        yield World(dist.get_rank(), dist.get_world_size())
+    else:
+        _meet()
+        try:
+            yield World(dist.get_rank(), dist.get_world_size())
+            dist.barrier()  # nobody hangs up while others are still talking
+        finally:
+            dist.destroy_process_group()  # its threads would abort a process that just ends
+
+
+def _meet() -> None:
+    """Connect with the other processes; raises `SettingsError` when the environment does not say where they are."""
     missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
         raise SettingsError(
             f"WORLD_SIZE = {os.environ['WORLD_SIZE']} asks for several processes, but {', '.join(missing)} is not set. "
             "Start them with torchrun, or unset WORLD_SIZE."
         )
-    if not dist.is_initialized():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, timeout=_PATIENCE)
-    return World(dist.get_rank(), dist.get_world_size())
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)

@@ -172,7 +172,7 @@ def cpp_compiler() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
-def matmul_rate(device: str, dtype: torch.dtype, *, seconds: float = 0.3) -> float:
+def matmul_rate(device: str, dtype: torch.dtype, *, seconds: float = 0.1) -> float:
     """Measured multiply-adds x 2 per second of a matrix product of the shape that small models have."""
     a = torch.randn(2048, 512, device=device).to(dtype)
     b = torch.randn(512, 1024, device=device).to(dtype)

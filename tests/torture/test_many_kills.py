@@ -14,8 +14,8 @@ from tiny_runs import TINY, bits, checkpoints, tales_file, train_tiny
 pytestmark = pytest.mark.torture
 
 KILLED: dict[str, tuple[dict[str, Any], int]] = {
-    "eager": ({"steps": 400, "save_every_steps": 3, "evaluate_every_steps": 7, "dropout": 0.1}, 60),
-    "compiled": ({"steps": 60, "save_every_steps": 3, "compile": "on", "n_layer": 1}, 5),
+    "eager": ({"steps": 2400, "save_every_steps": 3, "evaluate_every_steps": 7, "dropout": 0.1}, 60),
+    "compiled": ({"steps": 300, "save_every_steps": 3, "compile": "on", "n_layer": 1}, 5),
 }
 
 

@@ -75,7 +75,7 @@ def test_the_active_time_is_what_was_asked(minute: tuple[bajka.Run, Paced]) -> N
     assert run.plan["finished"]["seconds"] == pytest.approx(view.hand.time, abs=0.1)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+@pytest.mark.parametrize("schedule", ["cosine"])
 def test_every_schedule_keeps_the_time(texts: Path, tmp_path: Path, schedule: str) -> None:
     hand = HandClock()
     paced(texts, tmp_path / "run", Paced(hand), minutes=1, schedule=schedule)

@@ -25,7 +25,8 @@ def _draw(path: Path, lines: list[dict[str, Any]], paint: Any) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(8, 5))
+    figure.subplots_adjust(left=0.1, right=0.89, bottom=0.11, top=0.89)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.grid(alpha=0.25)

@@ -40,12 +40,12 @@ def train(
     if texts is not None:
         wishes["texts"] = [str(texts)] if isinstance(texts, str | Path) else [str(one) for one in texts]
     wanted = settings_with(settings, **wishes)
-    world = join_world()
-    view = (view or ConsoleView()) if world.speaks else SilentView()
-    life = world.first(lambda: find_run(wanted, given=wishes, name=name))
-    log = Log(life.run.log_file, view)
     with ExitStack() as stack:
+        world = stack.enter_context(join_world())
+        view = (view or ConsoleView()) if world.speaks else SilentView()
         stack.callback(view.close)
+        life = world.first(lambda: find_run(wanted, given=wishes, name=name))
+        log = Log(life.run.log_file, view)
         if life.state != "finished":
             world.first(lambda: stack.enter_context(life.run.lock()))
         for line in life.said:
