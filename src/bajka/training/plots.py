@@ -25,8 +25,7 @@ def _draw(path: Path, lines: list[dict[str, Any]], paint: Any) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5))
-    figure.subplots_adjust(left=0.1, right=0.89, bottom=0.11, top=0.89)
+    figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.grid(alpha=0.25)
@@ -56,7 +55,9 @@ def _loss(axes: Any, lines: list[dict[str, Any]]) -> None:
     rate.set_ylim(bottom=0)
     rate.spines["top"].set_visible(False)
     rate.grid(visible=False)
-    axes.legend(frameon=False, loc="upper right")
+    axes.set_zorder(rate.get_zorder() + 1)  # the rate behind, and nothing through the legend
+    axes.patch.set_visible(False)
+    axes.legend(frameon=True, framealpha=0.9, edgecolor="none", loc="upper right")
 
 
 def _perplexity(axes: Any, lines: list[dict[str, Any]]) -> None:
