@@ -174,19 +174,30 @@ def train_together(texts: Path, wishes: dict[str, Any]) -> list[dict[str, Any]]:
     return [json.loads(line.splitlines()[-1]) for line in together(TRAIN, str(texts), json.dumps(wishes))]
 
 
-def test_two_processes_train_one_run_to_the_losses_of_one_process(tmp_path: Path) -> None:
-
-    texts = tales_file(tmp_path / "texts")
-    wishes = TINY | {"steps": 8, "global_batch_size": 5, "evaluate_every_steps": 4}
-    alone = train_tiny(texts, out=str(tmp_path / "alone"), **wishes)
-    wishes["out"] = str(tmp_path / "together")
-    first, second = (train_together(texts, wishes | {"stop_at": stop}) for stop in (5, None))
-    assert [one["code"] for one in first] == [143, 143], "a signal that one process gets is obeyed by both"
-    assert [one["code"] for one in second] == [0, 0]
-    assert [one["said"] > 0 for one in (*first, *second)] == [True, False] * 2, "only the first process speaks"
-    run = bajka.open_run(wishes["out"])
+def same_numbers(run: bajka.Run, alone: bajka.Run) -> None:
     for name in ("train_loss", "val_loss", "gradient_norm"):
         numbers = [[line[name] for line in one.metrics if name in line] for one in (run, alone)]
         assert numbers[0] == pytest.approx(numbers[1], abs=1e-5)
     assert len(run.metrics) == len(alone.metrics), "only the first process writes"
-    assert run.folder.log_file.read_text().count("Finished 8 steps") == 1
+    assert run.folder.log_file.read_text().count("Finished 6 steps") == 1
+
+
+def wishes_for(out: Path) -> dict[str, Any]:
+    return TINY | {"steps": 6, "global_batch_size": 5, "evaluate_every_steps": 3, "out": str(out)}
+
+
+def test_two_processes_train_one_run_to_the_losses_of_one_process(tmp_path: Path) -> None:
+    texts = tales_file(tmp_path / "texts")
+    printed = train_together(texts, wishes_for(tmp_path / "together"))
+    assert [one["code"] for one in printed] == [0, 0]
+    assert [one["said"] > 0 for one in printed] == [True, False], "only the first process speaks"
+    same_numbers(bajka.open_run(tmp_path / "together"), train_tiny(texts, **wishes_for(tmp_path / "alone")))
+
+
+@pytest.mark.torture
+def test_a_signal_to_one_of_two_processes_stops_both_and_both_go_on(tmp_path: Path) -> None:
+    texts = tales_file(tmp_path / "texts")
+    wishes = wishes_for(tmp_path / "together")
+    codes = [[one["code"] for one in train_together(texts, wishes | {"stop_at": stop})] for stop in (4, None)]
+    assert codes == [[143, 143], [0, 0]]
+    same_numbers(bajka.open_run(tmp_path / "together"), train_tiny(texts, **wishes_for(tmp_path / "alone")))

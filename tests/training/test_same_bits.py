@@ -43,7 +43,7 @@ def torn(texts: Path, out: Path, stops: Iterator[int] | tuple[int, ...], **wishe
 def test_torn_and_taken_up_again_gives_the_same_bits(texts: Path, tmp_path: Path, name: str) -> None:
     wishes = {"steps": 14, **RECIPES[name]}
     whole = bits(train_tiny(texts, out=str(tmp_path / "whole"), **wishes))
-    assert torn(texts, tmp_path / "torn", (1, 6, 7, 13, 14), **wishes) == whole
+    assert torn(texts, tmp_path / "torn", (1, 7, 14), **wishes) == whole
 
 
 @needs_bf16

@@ -81,10 +81,10 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
 
 @needs_signals
 def test_a_process_killed_again_and_again_ends_with_the_bits_of_one_that_never_was(texts: Path, tmp_path: Path) -> None:
-    wishes = TINY | {"steps": 30, "save_every_steps": 2, "dropout": 0.1, "optimizer": "muon"}
+    wishes = TINY | {"steps": 20, "save_every_steps": 2, "dropout": 0.1, "optimizer": "muon"}
     whole = train_tiny(texts, out=str(tmp_path / "whole"), **wishes)
     while_preparing = (3, 0.0)
-    kills = [while_preparing, *moments(5, lines=(3, 14), seed=7)]
+    kills = [while_preparing, *moments(5, lines=(3, 10), seed=7)]
     run, killed = train_under_fire(texts, wishes | {"out": str(tmp_path / "killed")}, kills=kills)
     assert killed >= 4
     assert bits(run) == bits(whole)
