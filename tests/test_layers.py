@@ -14,7 +14,9 @@ import bajka
 
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("config", "durable"),
+    ("config", "durable", "progress"),
+    ("formats", "datasets"),
+    ("cleaning",),
     ("corpus", "tokenizer"),
     ("tokens", "hardware", "distributed"),
     ("model",),
@@ -29,7 +31,16 @@ ORDER: tuple[tuple[str, ...], ...] = (
 """Rooms of one line do not know each other."""
 
 LINE = {room: number for number, rooms in enumerate(ORDER) for room in rooms}
-LIGHT = ("bajka", "bajka.config", "bajka.corpus", "bajka.tokenizer", "bajka.cli.main")
+LIGHT = (
+    "bajka",
+    "bajka.config",
+    "bajka.formats",
+    "bajka.datasets",
+    "bajka.cleaning",
+    "bajka.corpus",
+    "bajka.tokenizer",
+    "bajka.cli.main",
+)
 HEAVY = ("torch", "transformers", "gradio", "matplotlib")
 
 PACKAGE = Path(bajka.__file__).parent

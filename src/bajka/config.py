@@ -13,7 +13,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from bajka.errors import SettingsError
 
@@ -32,13 +41,21 @@ class Section(BaseModel):
 class CorpusSettings(Section):
     """Which texts, how they become documents, and how they are split."""
 
-    texts: tuple[str, ...] = Field((), description="Files and folders to learn from.")
-    documents: Literal["auto", "file", "line", "marker"] = Field(
-        "auto", description="What one document is in a .txt: the file, a line, or what stands between marker lines."
+    texts: tuple[str, ...] = Field(
+        (), description="Files, folders, archives, hf:user/dataset, or names that `bajka fetch` knows."
+    )
+    limit: str | None = Field(None, description='Use only the beginning: so much text in UTF-8, as "5MB" or "200kB".')
+    documents: Literal["auto", "file", "line", "newline", "marker"] = Field(
+        "auto",
+        description="What one document is in a plain text: the file, a line, what stands between single newlines "
+        "(empty lines are inside), or between marker lines.",
     )
     marker: str = Field("<|endoftext|>", min_length=1, description="The line that separates documents.")
-    field: str | None = Field(None, description="JSON field that holds the text.")
-    column: str | None = Field(None, description="CSV column that holds the text.")
+    field: str | None = Field(None, description="Field of a JSON or Parquet record that holds the text.")
+    column: str | None = Field(None, description="Column of a table that holds the text.")
+    template: str | None = Field(
+        None, description='Other fields as conditions, as "<|title|>{title}<|plot|>{plot}"; the last one is the text.'
+    )
     encoding: tuple[str, ...] = Field((), description='Encodings by file pattern, as "poems/*=koi8-r".')
     split: Literal["auto", "documents", "tail", "characters"] = Field(
         "auto",
@@ -46,6 +63,54 @@ class CorpusSettings(Section):
         "paragraph, or exactly the last share of all characters.",
     )
     validation_share: float | None = Field(None, gt=0, lt=0.9, description="Share of the text held out (0-0.9).")
+    test_share: float | None = Field(
+        None, gt=0, lt=0.9, description="Share held out as a third part, which training never looks at (default: none)."
+    )
+
+    @field_validator("limit")
+    @classmethod
+    def limit_is_a_size(cls, limit: str | None) -> str | None:
+        """A limit is a positive size."""
+        if limit is not None:
+            try:
+                size = TypeAdapter(ByteSize).validate_python(limit)
+            except ValidationError:
+                raise ValueError(f'{limit!r} is not a size: write it like "5MB" or "200kB"') from None
+            if size <= 0:
+                raise ValueError(f"{limit!r} leaves no text: write a size like 5MB")
+        return limit
+
+
+class CleaningSettings(Section):
+    """What is done to each text before anything learns from it; `bajka inspect` shows what each step changed."""
+
+    frames: bool = Field(True, description="Remove what publishers put around a text (Project Gutenberg and others).")
+    ruby: bool = Field(True, description="Remove the reading marks and notes of Aozora Bunko.")
+    control_characters: bool = Field(True, description="Remove control characters, marks of byte order, zero widths.")
+    nfc: bool = Field(True, description="Compose letters and their accents (Unicode NFC).")
+    hyphens: bool = Field(True, description="Remove soft hyphens and join words broken at the end of a line.")
+    unwrap: bool = Field(True, description="Join the lines of prose that was broken to a width; verse stays.")
+    blank_lines: bool = Field(True, description="At most two empty lines in a row, no spaces at ends of lines.")
+    mojibake: bool = Field(False, description='Repair text that was decoded wrongly once ("Ã©" for "é"), with ftfy.')
+    lowercase: bool = Field(False, description="Make every letter small.")
+    minimum_characters: int | None = Field(None, ge=1, description="Leave out documents shorter than this.")
+    maximum_characters: int | None = Field(None, ge=1, description="Leave out documents longer than this.")
+    duplicates: bool = Field(True, description="Keep one of the documents that are equal but for white space.")
+    near_duplicates: bool = Field(True, description="Keep one of the documents that are nearly equal (MinHash).")
+    near_duplicate_similarity: float = Field(
+        0.8, gt=0.3, le=1, description="Share of common word sequences from which two documents are nearly equal."
+    )
+    duplicate_paragraphs: bool = Field(
+        False, description="Keep long paragraphs only where they stand first (refrains are lost with them)."
+    )
+
+    @model_validator(mode="after")
+    def lengths_in_order(self) -> CleaningSettings:
+        """A least length is not above the largest."""
+        least, most = self.minimum_characters, self.maximum_characters
+        if least is not None and most is not None and least > most:
+            raise ValueError(f"minimum_characters ({least:,}) is above maximum_characters ({most:,}): swap them")
+        return self
 
 
 class TokenizerSettings(Section):
@@ -53,7 +118,8 @@ class TokenizerSettings(Section):
 
     tokenizer: str = Field(
         "bpe",
-        description='"bpe" (trained on the texts), "characters", "bytes", "gpt2", a tokenizer.json, or a hub name.',
+        description='Trained on the texts: "bpe", "sentencepiece-bpe", "sentencepiece-unigram", "characters", "bytes"; '
+        'or ready: "gpt2", a tokenizer.json, a SentencePiece .model, or a hub name.',
     )
     vocab_size: int | None = Field(None, ge=257, le=1_000_000, description="Entries of a trained vocabulary.")
 
@@ -178,6 +244,7 @@ class Settings(Section):
     """All sections of one run, as written in `config.toml`."""
 
     corpus: CorpusSettings = CorpusSettings()
+    cleaning: CleaningSettings = CleaningSettings()
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings = ModelSettings()
     optimizer: OptimizerSettings = OptimizerSettings()

@@ -11,9 +11,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from bajka.errors import disk_errors
 
@@ -97,6 +100,29 @@ def append_line(path: Path, line: str) -> None:
         file.seek(max(0, file.tell() - 1))
         before = b"" if file.read(1) in (b"", b"\n") else b"\n"
         file.write(before + line.rstrip("\n").encode("utf-8") + b"\n")
+
+
+@contextmanager
+def alone(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Keep other processes from making `folder` at the same time; one that has to wait calls `on_wait` first.
+
+    The lock's file goes with the work, once the folder is there.
+    """
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    with disk_errors("write", folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+        if folder.exists():  # nobody writes any more: whoever waits, or comes, opens it
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
 
 
 def remove_folder(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,17 +47,20 @@ class Run:
         """The best model of the run and its tokenizer."""
         return load_model(str(self.path), device=self.device)
 
-    def generate(self, prompt: str = "", **sampling: Any) -> str:
+    def generate(self, prompt: str = "", *, fields: Mapping[str, str] | None = None, **sampling: Any) -> str:
         """`prompt` continued by the model, as one string.
 
+        `fields` are conditions of a model trained with a template: `{"title": "The Iron Fox", "genre": "horror"}`.
         `sampling` are the fields of `bajka.generation.sampling.Sampling`: `max_new_tokens=40, temperature=0, seed=1`.
         """
-        return self.write([prompt], **sampling)[0].whole
+        return self.write([prompt], fields=fields, **sampling)[0].whole
 
-    def write(self, prompts: Sequence[str], *, n: int = 1, **sampling: Any) -> list[Text]:
+    def write(
+        self, prompts: Sequence[str], *, n: int = 1, fields: Mapping[str, str] | None = None, **sampling: Any
+    ) -> list[Text]:
         """`n` texts for each prompt, in order, with their ids and why each ended."""
         options, _ = clamp(Sampling(**sampling), vocab_size=self.loaded.tokenizer.vocab_size)
-        return generate(self.loaded.model, self.loaded.tokenizer, prompts, n=n, sampling=options)
+        return generate(self.loaded.model, self.loaded.tokenizer, prompts, n=n, fields=fields, sampling=options)
 
     def evaluate(self, texts: Sequence[str] = ()) -> Loss:
         """Loss, perplexity, bits per byte and per letter on files or folders, or on the run's own validation text."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 TINY = "--n-layer 1 --n-embd 32 --n-head 2 --context-length 32 --vocab-size 300 --global-batch-size 8".split()  # noqa: SIM905
 
@@ -25,3 +26,9 @@ def story(number: int) -> str:
     return (
         f"Story {number}. The fox number {number} went to the river and met {number % 7} hares. They sang until dawn. "
     )
+
+
+def prepared_in(data: Path) -> Path:
+    """The one folder of token files in `data`, beside the texts that were kept."""
+    (folder,) = [path for path in data.iterdir() if (path / "train.bin").is_file()]
+    return folder

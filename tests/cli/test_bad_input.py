@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import Bajka, story
+from command_line import Bajka, prepared_in, story
 
 ROOT_CAN_WRITE_ANYWHERE = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -146,10 +146,10 @@ def test_a_run_that_is_not_there_names_those_that_are(bajka: Bajka, tiny_run: Pa
 
 def test_a_tokenizer_that_does_not_match_the_data_is_refused(bajka: Bajka, texts: Path, tmp_path: Path) -> None:
     assert bajka("prepare", texts, "--vocab-size", "300", "--out", tmp_path / "data").code == 0
-    prepared = next((tmp_path / "data").iterdir())
+    prepared = prepared_in(tmp_path / "data")
     other = write(tmp_path, "other.txt", "Quite another text about whales and ships. " * 400)
     assert bajka("prepare", other, "--vocab-size", "300", "--out", tmp_path / "other").code == 0
-    tokenizer = next((tmp_path / "other").iterdir()) / "tokenizer.json"
+    tokenizer = prepared_in(tmp_path / "other") / "tokenizer.json"
     result = bajka("train", prepared, "--tokenizer", tokenizer, "--steps", "2")
     assert result.code == 2
     assert "tokenizer" in result.err

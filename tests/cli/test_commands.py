@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from command_line import TINY, Bajka
+from command_line import TINY, Bajka, prepared_in
 
 from bajka.cli.main import FIRST, SECOND
 
@@ -145,7 +145,7 @@ def test_share_dry_run_shows_the_files_and_never_the_texts(bajka: Bajka, tiny_ru
 
 def test_prepare_makes_files_that_train_takes(bajka: Bajka, texts: Path, tmp_path: Path) -> None:
     assert bajka("prepare", texts, "--vocab-size", "300").code == 0
-    prepared = next((tmp_path / "data").iterdir())
+    prepared = prepared_in(tmp_path / "data")
     assert (prepared / "train.bin").is_file()
     shape = [word for word in TINY if word not in ("--vocab-size", "300")]
     assert bajka("train", prepared, "--steps", "2", *shape).code == 0

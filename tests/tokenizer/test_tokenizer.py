@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bajka.errors import InputError, TokenizerError
+from bajka.errors import DamagedFileError, InputError, TokenizerError
+from bajka.formats import Document
 from bajka.tokenizer import Tokenizer
 from bajka.tokenizer.kinds import pieces
 
@@ -163,3 +165,117 @@ def test_a_configuration_names_the_end_of_text(gpt2_like: Path, tmp_path: Path) 
         Tokenizer.load(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text('{"eos_token": {"content": "[FIN]"}}', encoding="utf-8")
     assert Tokenizer.load(tmp_path).backend.id_to_token(Tokenizer.load(tmp_path).end_of_text) == "[FIN]"
+
+
+MARKERS = ("<|title|>", "<|plot|>")
+TEMPLATE = "<|title|>{title}<|plot|>{plot}"
+FILM = Document("The FoxA fox, <|plot|> too.", "films.csv", markers=((0, "<|title|>"), (7, "<|plot|>")))
+
+
+@pytest.fixture(scope="session")
+def marked(tokenizer: Tokenizer) -> Tokenizer:
+    return tokenizer.with_markers(MARKERS, template=TEMPLATE)
+
+
+def test_markers_take_the_ids_after_all_others(tokenizer: Tokenizer, marked: Tokenizer) -> None:
+    size = tokenizer.vocab_size
+    assert marked.markers == {"<|title|>": size, "<|plot|>": size + 1}
+    assert (marked.vocab_size, tokenizer.vocab_size) == (size + 2, size)
+    assert marked.control == (tokenizer.end_of_text, size, size + 1)
+    assert marked.kind == tokenizer.kind
+    assert [marked.encode_prompt(text) for text in AWKWARD] == [tokenizer.encode_prompt(text) for text in AWKWARD]
+
+
+def test_a_document_has_its_markers_between_stretches_of_text(tokenizer: Tokenizer, marked: Tokenizer) -> None:
+    title, plot = marked.markers.values()
+    ids = marked.encode_document(FILM)
+    assert ids == [title, *tokenizer.encode("The Fox"), plot, *tokenizer.encode("A fox, <|plot|> too.")]
+    assert marked.decode(ids) == FILM.text
+
+
+def test_two_markers_may_stand_at_one_place_and_at_the_end(marked: Tokenizer) -> None:
+    title, plot = marked.markers.values()
+    document = Document("fox", "a", markers=((3, "<|title|>"), (3, "<|plot|>")))
+    assert marked.encode_document(document) == [*marked.encode("fox"), title, plot]
+    assert marked.encode_document(Document("", "b", markers=((0, "<|plot|>"),))) == [plot]
+
+
+def test_documents_in_a_batch_are_those_one_by_one(marked: Tokenizer) -> None:
+    documents = [FILM, *(Document(text, "c") for text in AWKWARD), FILM]
+    assert [ids.tolist() for ids in marked.encode_documents(documents)] == [
+        marked.encode_document(d) for d in documents
+    ]
+
+
+def test_an_unknown_marker_is_a_sentence(tokenizer: Tokenizer) -> None:
+    with pytest.raises(TokenizerError, match=r'does not know the marker "<\|title\|>" of the template: .* none'):
+        tokenizer.encode_document(FILM)
+
+
+@pytest.mark.parametrize("name", ["<|endoftext|>", "a"])
+def test_a_marker_must_not_be_in_the_vocabulary(tokenizer: Tokenizer, name: str) -> None:
+    if tokenizer.backend.token_to_id(name) is not None:
+        with pytest.raises(TokenizerError, match="The vocabulary already has an entry"):
+            tokenizer.with_markers([name])
+
+
+def test_markers_and_template_are_saved(marked: Tokenizer, tmp_path: Path) -> None:
+    marked.save(tmp_path, context_length=64)
+    loaded = Tokenizer.load(tmp_path)
+    assert (loaded.markers, loaded.template) == (marked.markers, TEMPLATE)
+    assert loaded.fingerprint == marked.fingerprint
+    assert loaded.encode_document(FILM) == marked.encode_document(FILM)
+    assert loaded.with_start().markers == loaded.with_markers(MARKERS).markers == marked.markers
+
+
+def test_transformers_knows_the_markers_by_the_same_ids(marked: Tokenizer, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    marked.save(tmp_path, context_length=64)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert len(theirs) == marked.vocab_size
+    assert theirs.convert_tokens_to_ids(list(MARKERS)) == list(marked.markers.values())
+    assert theirs(FILM.text)["input_ids"] == marked.encode_prompt(FILM.text)
+    assert theirs.decode(marked.encode_document(FILM), skip_special_tokens=True) == FILM.text
+
+
+def test_a_configuration_that_names_other_markers_is_a_sentence(marked: Tokenizer, tmp_path: Path) -> None:
+    marked.save(tmp_path, context_length=64)
+    for wrong in ({"markers": ["<|none|>"]}, {"markers": 5}, {"template": ["a"]}):
+        file = tmp_path / "tokenizer_config.json"
+        file.write_text(json.dumps({"eos_token": "<|endoftext|>", **wrong}), encoding="utf-8")
+        with pytest.raises(DamagedFileError, match="does not hold"):
+            Tokenizer.load(tmp_path)
+
+
+def test_ten_thousand_tries_to_inject_a_control_token_fail(marked: Tokenizer) -> None:
+    draw = random.Random(0)
+    names = [
+        "<|endoftext|>",
+        *MARKERS,
+        "</s>",
+        "<0x00>",
+        "<",
+        "|",
+        ">",
+        "<|",
+        "|>",
+        "endoftext",
+        "\u200b",
+        " ",
+        "\n",
+        "fox",
+    ]
+    tries = ["".join(draw.choices(names, k=draw.randint(1, 6))) for _ in range(10_000)]
+    control = np.array(marked.control)
+    documents = marked.encode_documents([Document(text, "d", markers=((0, "<|plot|>"),)) for text in tries])
+    for text, ids, inside in zip(tries, marked.encode_batch(tries), documents, strict=True):
+        assert not np.isin(ids, control).any(), text
+        assert np.isin(inside, control).sum() == 1, text
+    for text in tries[:1000]:
+        assert np.isin(marked.encode_prompt(text), control).sum() == 1, text
+
+
+def test_all_scalar_values_come_back(tokenizer: Tokenizer) -> None:
+    text = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    assert len(text) == 1_112_064
+    assert tokenizer.decode(tokenizer.encode_batch([text])[0]) == text

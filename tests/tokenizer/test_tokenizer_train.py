@@ -6,10 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
+import tokenizers
+from tokenizers import Regex, models, pre_tokenizers, trainers
 
 from bajka.config import TokenizerSettings
 from bajka.errors import InputError, TokenizerError
-from bajka.tokenizer import Tokenizer, choose_vocab_size, train_tokenizer
+from bajka.tokenizer import END_OF_TEXT, QWEN2, Tokenizer, choose_vocab_size, train_tokenizer
+from bajka.tokenizer.sample import sample
 
 
 def train(name: str, texts: list[str], *, vocab_size: int = 300) -> Tokenizer:
@@ -83,3 +86,44 @@ def test_more_text_asks_for_a_larger_vocabulary_in_multiples_of_64() -> None:
         2048,
         "1.1 MB of text: enough to see each of 2,048 entries often, and a small head is fast",
     )
+
+
+def test_bpe_learns_the_merges_of_plain_tokenizers(texts: list[str]) -> None:
+    plain = tokenizers.Tokenizer(models.BPE())
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    plain.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(QWEN2), "isolated"), to_bytes])
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, min_frequency=2, special_tokens=[END_OF_TEXT], initial_alphabet=alphabet, show_progress=False
+    )
+    plain.train_from_iterator(texts, trainer)
+    assert train("bpe", texts, vocab_size=400).backend.get_vocab() == plain.get_vocab()
+
+
+def test_a_large_corpus_is_sampled_evenly_and_that_is_said() -> None:
+    said: list[str] = []
+    texts = [f"{number:04d}" * 250 for number in range(1000)]  # 1,000 bytes each
+    kept = list(sample(iter(["", *texts]), limit=300_000, say=said.append))
+    assert kept == texts[::4]
+    assert said[0].startswith("The vocabulary is learned from 0 of 1 MB: every 4th document")
+
+
+def test_a_small_corpus_is_used_whole_and_nothing_is_said() -> None:
+    said: list[str] = []
+    assert list(sample(["a", "", "č"], limit=3, say=said.append)) == ["a", "č"]
+    assert said == []
+
+
+def test_one_long_document_is_sampled_all_along_it() -> None:
+    text = "fox \n" * 1_000_000
+    kept = list(sample([text], limit=2_000_000, say=lambda line: None))
+    assert len(kept) > 2
+    assert 1_000_000 <= sum(map(len, kept)) <= 2_000_000
+
+
+@pytest.mark.parametrize("text", [" " * 1_000_000, "字" * 500_000, "\n" * 1_000_000], ids=["spaces", "han", "newlines"])
+def test_runs_without_a_border_train_quickly(text: str) -> None:
+    start = time.perf_counter()
+    tokenizer = train("bpe", [text], vocab_size=300)
+    assert time.perf_counter() - start < 10
+    assert tokenizer.decode(tokenizer.encode(text[:10_000])) == text[:10_000]

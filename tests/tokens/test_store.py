@@ -1,48 +1,38 @@
-"""Ids on disk: nanoGPT reads ours, we read nanoGPT's, and what does not belong together is a sentence."""
+"""Ids on disk: nanoGPT reads ours, they are counted rightly, and damage is a sentence."""
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bajka.corpus import Document, Split
-from bajka.errors import BajkaError, CorpusError, DamagedFileError, DiskError, TokenizerError
+from bajka.corpus import Split
+from bajka.errors import DamagedFileError
+from bajka.formats import Document
 from bajka.tokenizer import Tokenizer
 from bajka.tokens import TokenData, open_token_data
+from bajka.tokens.foreign import is_token_folder
 from bajka.tokens.prepare import prepare
-from bajka.tokens.store import TokenWriter, id_type, is_token_folder, open_foreign_bins, token_set
+from bajka.tokens.store import count_letters, id_type, token_set
+from bajka.tokens.writing import TokenWriter
 from tiny import byte_tokenizer
 
 TRAIN = ["Once upon a time.", "Жила-была лиса.", "", "The end."]
 VALIDATION = ["Bila jednom jedna lisica."]
 
 
-def split_of(train: list[str], validation: list[str]) -> Split:
-    documents = [[Document(text, f"{n}.txt") for n, text in enumerate(texts)] for texts in (train, validation)]
-    return Split(documents[0], documents[1], how="as made", same_book=False, share=0.1)
+def documents(texts: list[str]) -> list[Document]:
+    return [Document(text, f"{n}.txt") for n, text in enumerate(texts)]
 
 
-def prepared(parent: Path, train: list[str] = TRAIN, validation: list[str] = VALIDATION) -> TokenData:
-    return prepare(split_of(train, validation), byte_tokenizer(), parent=parent, name="tales")
-
-
-def foreign(folder: Path, ids: list[int], dtype: type = np.uint16, vocab_size: int = 257) -> TokenData:
-    """A folder as nanoGPT's prepare.py makes it: `ids` for both sets, nothing else."""
-    for name in ("train", "val"):
-        np.array(ids, dtype=dtype).tofile(folder / f"{name}.bin")
-    return open_foreign(folder, vocab_size)
-
-
-def open_foreign(folder: Path, vocab_size: int = 257) -> TokenData:
-    return open_foreign_bins(
-        folder, vocab_size=vocab_size, end_of_text=0, tokenizer_fingerprint="f", decode=byte_tokenizer().decode
-    )
+def prepared(parent: Path, train: list[str] = TRAIN, test: tuple[Document, ...] = ()) -> TokenData:
+    split = Split(documents(train), documents(VALIDATION), how="as made", same_book=False, share=0.1, test=test)
+    return prepare(split, byte_tokenizer().with_markers(["<|title|>"]), parent=parent, name="tales")
 
 
 def test_nanogpt_reads_our_file(tmp_path: Path) -> None:
@@ -74,46 +64,50 @@ def test_bytes_and_letters_are_those_of_the_text(tmp_path: Path) -> None:
 
 
 def test_tokens_in_memory_are_those_on_the_disk(tmp_path: Path) -> None:
-    stored, made = prepared(tmp_path).train, token_set(TRAIN, byte_tokenizer())
+    marked = (Document("Foxes dig", "a", markers=((2, "<|title|>"),)),)
+    stored, made = prepared(tmp_path, test=marked).test, token_set(marked, byte_tokenizer().with_markers(["<|title|>"]))
+    assert stored is not None
+    assert stored.control == made.control == (0, 257)
     assert np.array_equal(stored.ids, made.ids)
     assert np.array_equal(stored.starts, made.starts)
     assert (stored.content, stored.bytes, stored.letters) == (made.content, made.bytes, made.letters)
 
 
+def test_texts_in_memory_are_documents_without_markers() -> None:
+    tokenizer = byte_tokenizer()
+    one, other = token_set(TRAIN, tokenizer), token_set(documents(TRAIN), tokenizer)
+    assert one.ids.tolist() == other.ids.tolist()
+    assert (one.content, one.bytes, one.letters, one.control) == (other.content, other.bytes, other.letters, (0,))
+
+
+def test_content_counts_neither_end_of_text_nor_markers(tmp_path: Path) -> None:
+    document = Document("FoxA fox.", "a", markers=((0, "<|title|>"), (3, "<|title|>")))
+    test = prepared(tmp_path, test=(document,)).test
+    assert test is not None
+    assert test.ids.tolist() == [0, 257, *byte_tokenizer().encode("Fox"), 257, *byte_tokenizer().encode("A fox.")]
+    assert (test.content, test.bytes, test.bytes_per_token) == (9, 9, 1.0)
+
+
+def test_a_third_part_is_there_only_when_it_was_held_out(tmp_path: Path) -> None:
+    assert prepared(tmp_path).test is None
+    data = prepared(tmp_path, test=(Document("Kraj.", "k"),))
+    assert data.test is not None
+    assert data.test.ids.tolist() == [0, *byte_tokenizer().encode("Kraj.")]
+    assert (data.folder / "test.bin").stat().st_size == 12
+
+
+@given(text=st.text(st.characters(codec="utf-8")))
+def test_letters_are_those_of_isalpha(text: str) -> None:
+    assert count_letters(text) == sum(map(str.isalpha, text))
+
+
+def test_letters_of_every_character() -> None:
+    text = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    assert count_letters(text) == sum(map(str.isalpha, text))
+
+
 def test_no_texts_are_no_tokens() -> None:
     assert len(token_set([], byte_tokenizer())) == 0
-
-
-def test_the_same_texts_are_not_encoded_twice(tmp_path: Path) -> None:
-    first = prepared(tmp_path)
-    before = (first.folder / "train.bin").stat()
-    again = prepared(tmp_path)
-    assert (again.folder, again.fingerprint) == (first.folder, first.fingerprint)
-    assert (first.folder / "train.bin").stat() == before
-
-
-@pytest.mark.parametrize(
-    ("train", "validation"),
-    [(["Once"], VALIDATION), ([*TRAIN[1:], TRAIN[0]], VALIDATION), (TRAIN, ["Other."]), ([*TRAIN, *VALIDATION], [])],
-    ids=["fewer", "another order", "another validation", "moved over"],
-)
-def test_other_texts_have_another_fingerprint(tmp_path: Path, train: list[str], validation: list[str]) -> None:
-    assert prepared(tmp_path, train, validation).fingerprint != prepared(tmp_path).fingerprint
-
-
-def test_progress_ends_at_one(tmp_path: Path) -> None:
-    shares: list[float] = []
-    prepare(split_of(TRAIN, VALIDATION), byte_tokenizer(), parent=tmp_path, name="t", progress=shares.append)
-    assert shares == sorted(shares)
-    assert shares[-1] == 1.0
-
-
-def test_texts_are_encoded_in_portions_with_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = prepared(tmp_path / "a").train
-    monkeypatch.setattr("bajka.tokens.prepare._CHARACTERS_AT_ONCE", 10)
-    parts = prepared(tmp_path / "b").train
-    assert np.array_equal(whole.ids, parts.ids)
-    assert np.array_equal(whole.starts, parts.starts)
 
 
 def test_the_tokenizer_lies_beside_its_ids(tmp_path: Path) -> None:
@@ -121,38 +115,6 @@ def test_the_tokenizer_lies_beside_its_ids(tmp_path: Path) -> None:
     assert Tokenizer.load(data.folder).fingerprint == data.tokenizer_fingerprint
     assert is_token_folder(data.folder)
     assert not is_token_folder(tmp_path)
-
-
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_failed_write_leaves_nothing(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*arguments: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, call, full)
-    with pytest.raises(DiskError, match="the disk is full"):
-        prepared(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_the_disk_cannot_hold_leaves_nothing(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(DiskError, match=r"Could not write .*train\.bin"):
-            prepared(tmp_path, ["long " * 1000])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_crash_left_is_written_over(tmp_path: Path) -> None:
-    folder = prepared(tmp_path / "a").folder
-    left = tmp_path / "b" / f"{folder.name}.tmp"
-    left.mkdir(parents=True)
-    (left / "train.bin").write_bytes(b"half")
-    assert len(prepared(tmp_path / "b").train) == len(prepared(tmp_path / "a").train)
-    assert not left.exists()
 
 
 def alter(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
@@ -177,7 +139,7 @@ def alter_meta(**changes: object) -> Callable[[Path], object]:
         alter("meta.json", lambda raw: raw[:-9]),
         alter("meta.json", lambda raw: b"[]"),
         alter_meta(vocab_size=70_000),
-        alter_meta(vocab_size="257"),
+        alter_meta(vocab_size="258"),
         alter_meta(train={"tokens": 3}),
         lambda folder: (folder / "val.bin").unlink(),
         lambda folder: (folder / "meta.json").unlink(),
@@ -200,55 +162,10 @@ def test_ids_take_two_bytes_while_they_fit(vocab_size: int, dtype: str, tmp_path
     assert id_type(vocab_size) == dtype
     largest = vocab_size - 1
     writer = TokenWriter(tmp_path, "train", vocab_size=vocab_size, end_of_text=0)
-    writer.write(["a"], [np.array([largest])])
+    writer.write(documents(["a"]), [np.array([largest])])
     assert np.fromfile(tmp_path / "train.bin", dtype=dtype).tolist() == [0, largest]
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
-def test_files_of_nanogpt_open(dtype: type, tmp_path: Path) -> None:
-    ids = [*byte_tokenizer().encode("Once upon a time."), 0, *byte_tokenizer().encode("Лиса."), 0]
-    data = foreign(tmp_path, ids, dtype)
-    assert data.train.ids.tolist() == ids
-    assert data.train.starts.tolist() == [0, 17, 27]
-    assert (data.train.content, data.train.bytes, data.train.letters) == (26, 26, 17)
-    assert open_foreign(tmp_path).fingerprint == data.fingerprint
-
-
-def test_large_vocabularies_are_read_in_four_bytes(tmp_path: Path) -> None:
-    ids = [99_999, 70_000, 5, 0, 65_536]
-    for name in ("train", "val"):
-        np.array(ids, dtype=np.uint32).tofile(tmp_path / f"{name}.bin")
-    data = open_foreign_bins(
-        tmp_path, vocab_size=100_000, end_of_text=0, tokenizer_fingerprint="f", decode=lambda ids: "text"
-    )
-    assert data.train.ids.tolist() == ids
-
-
-@pytest.mark.parametrize(
-    ("content", "error", "sentence"),
-    [
-        (b"\x01\x00\x02", DamagedFileError, r"train\.bin cannot be read as token ids: .* 3 bytes"),
-        (b"", CorpusError, r"train\.bin is empty: there is nothing to learn from"),
-        (b"\x01\x00\x01\x01", TokenizerError, "holds the id 257, but the tokenizer has only 257 entries"),
-    ],
-)
-def test_foreign_files_that_do_not_fit_are_a_sentence(
-    content: bytes, error: type[BajkaError], sentence: str, tmp_path: Path
-) -> None:
-    foreign(tmp_path, [1, 2])
-    (tmp_path / "train.bin").write_bytes(content)
-    with pytest.raises(error, match=sentence):
-        open_foreign(tmp_path)
-
-
-def test_a_missing_foreign_file_is_a_sentence(tmp_path: Path) -> None:
-    foreign(tmp_path, [1, 2])
-    (tmp_path / "val.bin").unlink()
-    with pytest.raises(DamagedFileError, match=r"val\.bin cannot be read"):
-        open_foreign(tmp_path)
-
-
 def test_without_a_description_the_folder_is_not_ours(tmp_path: Path) -> None:
-    foreign(tmp_path, [1, 2])
     with pytest.raises(DamagedFileError, match="is not whole"):
         open_token_data(tmp_path)

@@ -75,7 +75,7 @@ def test_without_out_a_run_is_named_after_its_texts(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert train_tiny(texts, steps=1).path == Path("runs/tales")
-    assert [path.name.split("-")[0] for path in (tmp_path / "data").iterdir()] == ["tales"]
+    assert {path.name.split("-")[0] for path in (tmp_path / "data").iterdir()} == {"tales"}
 
 
 def test_the_command_that_made_a_run_knows_it_after_it_was_made_longer(texts: Path, finished: bajka.Run) -> None:

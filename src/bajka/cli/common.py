@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from bajka.config import Settings, load_settings, settings_with
 from bajka.errors import SettingsError
+from bajka.progress import ConsoleProgress, Progress
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -21,6 +23,16 @@ def console(*, stderr: bool = False) -> Console:
 def say(line: str) -> None:
     """A plain sentence on standard output."""
     console().print(Text(line))
+
+
+@contextmanager
+def shown_progress() -> Iterator[Progress]:
+    """A progress that is drawn on standard error, and taken away at the end."""
+    progress = ConsoleProgress(console(stderr=True))
+    try:
+        yield progress
+    finally:
+        progress.close()
 
 
 def read_settings(texts: Sequence[str], flags: Mapping[str, Any]) -> tuple[Settings, str | None, dict[str, Any]]:

@@ -26,6 +26,7 @@ SECOND = {
     "demo": "train on built-in tales and write new ones, in three minutes",
     "doctor": "what works on this machine, and what is missing",
     "share": "put a model on the Hugging Face hub (--dry-run shows what would go)",
+    "fetch": "well-known corpora: list them, or download one",
     "prepare": "texts to train.bin and val.bin, without training",
 }
 

@@ -1,23 +1,24 @@
-"""Texts become documents: found, decoded, cleaned, split without leaks, and reported.
+"""Texts become documents: found, read, cleaned, kept on disk, compared, split without leaks, and reported.
 
-paths -> sources -> readers (encodings, cleaning; text, records, tables) -> Corpus -> split -> report
+paths -> sources -> gathering (formats, cleaning, template) -> store -> duplicates -> Corpus -> split -> report
 """
 
 from __future__ import annotations
 
-from bajka.corpus.document import Corpus, Document, EncodingGuess, FileFacts, Skipped
+from bajka.corpus.document import Corpus, FileFacts
 from bajka.corpus.reading import read_corpus
 from bajka.corpus.report import CorpusReport, inspect_corpus
 from bajka.corpus.split import Split, split_documents
+from bajka.corpus.template import Template
+from bajka.formats import Document
 
 __all__ = [
     "Corpus",
     "CorpusReport",
     "Document",
-    "EncodingGuess",
     "FileFacts",
-    "Skipped",
     "Split",
+    "Template",
     "inspect_corpus",
     "read_corpus",
     "split_documents",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
+_ASCII_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _PIECE = 4_000_000  # characters counted at once
 _SCRIPTS = {
     "CJK": "Han",
@@ -28,6 +31,20 @@ def count_characters(texts: Iterable[str]) -> dict[str, int]:
     found = np.flatnonzero(counts)
     order = found[np.argsort(-counts[found], kind="stable")]
     return {chr(code): int(counts[code]) for code in order}
+
+
+def count_letters(text: str) -> int:
+    """Letters of any script (`str.isalpha`) in a text."""
+    if text.isascii():
+        data = text.encode("ascii")
+        return len(data) - len(data.translate(None, _ASCII_LETTERS))
+    return int(_letters()[np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)].sum())
+
+
+@cache
+def _letters() -> NDArray[np.bool_]:
+    """For every code point whether it is a letter."""
+    return np.fromiter((chr(code).isalpha() for code in range(0x110000)), dtype=np.bool_, count=0x110000)
 
 
 def letters_among(characters: Mapping[str, int]) -> int:

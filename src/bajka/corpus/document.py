@@ -1,50 +1,21 @@
-"""What the other rooms see of the texts: documents, and the facts of the files they came from."""
+"""What the other rooms see of the texts: a corpus of documents, and the facts of the files they came from."""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from bajka.corpus.characters import count_characters, letters_among
-from bajka.errors import CorpusError
+import numpy as np
+from numpy.typing import NDArray
 
+from bajka.cleaning import Change
+from bajka.corpus.characters import count_characters, count_letters
+from bajka.formats import Document, EncodingGuess, Skipped
 
-class UnreadableError(CorpusError):
-    """One file or record that gives no text; `reason` is a clause that follows "it was skipped:".
-
-    `asks` means that the person can decide it (which column, which field, which encoding): then a file that was
-    named itself is an error and not a skipped file.
-    """
-
-    def __init__(self, reason: str, *, asks: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.asks = asks
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One text with its beginning and its end; `fields` are the other columns of its row, as text."""
-
-    text: str
-    name: str
-    fields: dict[str, str] = field(default_factory=dict, hash=False)
-
-
-@dataclass(frozen=True, slots=True)
-class EncodingGuess:
-    """How the bytes of a file were read: a Python codec's name, and for guesses the language that decided.
-
-    `sample` is a line of the text with letters outside ASCII, for a person to judge; `instead` is the runner-up.
-    """
-
-    name: str
-    sure: bool = True
-    language: str = ""
-    sample: str = ""
-    instead: str = ""
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +30,43 @@ class FileFacts:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """One file or folder that gave no text, and why."""
-
-    name: str
-    reason: str
-
-
 @dataclass(frozen=True)
 class Corpus:
-    """All documents in reading order, the files they came from, and what was skipped."""
+    """All documents that were kept, in reading order, the files they came from, and what was skipped or changed.
 
-    documents: list[Document]
+    Per document, arrays of shape (documents,): `sizes` in UTF-8 bytes, `lengths` in characters, `letter_counts`;
+    `digests` are their `text_key` (32 hexadecimal digits as bytes); `groups` holds the number of the first document of
+    those that are nearly equal (its own when there is none).
+    `changes` says what each step of cleaning did, `left_out` counts documents by the reason they are not here, and
+    `news` is a sentence on what changed since these texts were read before ("" the first time).
+    """
+
+    documents: Sequence[Document]
     files: list[FileFacts]
     skipped: list[Skipped]
+    sizes: Counts
+    lengths: Counts
+    letter_counts: Counts
+    digests: NDArray[np.bytes_]
+    groups: Counts
+    changes: dict[str, Change] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    news: str = ""
+
+    @classmethod
+    def of(cls, documents: Sequence[Document]) -> Corpus:
+        """A corpus of documents in memory, as they are."""
+        texts = [document.text for document in documents]
+        return cls(
+            documents,
+            [],
+            [],
+            sizes=np.array([len(text.encode("utf-8")) for text in texts], dtype=np.int64),
+            lengths=np.array([len(text) for text in texts], dtype=np.int64),
+            letter_counts=np.array([count_letters(text) for text in texts], dtype=np.int64),
+            digests=np.array([text_key(text) for text in texts], dtype="S32"),
+            groups=np.arange(len(texts)),
+        )
 
     @cached_property
     def characters(self) -> dict[str, int]:
@@ -83,22 +76,17 @@ class Corpus:
     @property
     def letters(self) -> int:
         """Letters of any script (`str.isalpha`)."""
-        return letters_among(self.characters)
-
-    @cached_property
-    def keys(self) -> list[str]:
-        """`text_key` of every document, in order."""
-        return [text_key(document.text) for document in self.documents]
+        return int(self.letter_counts.sum())
 
     @property
-    def duplicates(self) -> int:
-        """Documents whose text already stands in an earlier document."""
-        return len(self.keys) - len(set(self.keys))
+    def keys(self) -> list[str]:
+        """`text_key` of every document, in order."""
+        return [digest.decode("ascii") for digest in self.digests]
 
-    @cached_property
+    @property
     def bytes(self) -> int:
         """UTF-8 bytes of the cleaned text."""
-        return bytes_of(self.documents)
+        return int(self.sizes.sum())
 
 
 def text_key(text: str) -> str:
@@ -109,6 +97,6 @@ def text_key(text: str) -> str:
     return hashlib.blake2b(plain.encode("utf-8"), digest_size=16).hexdigest()
 
 
-def bytes_of(documents: list[Document]) -> int:
+def bytes_of(documents: Sequence[Document]) -> int:
     """UTF-8 bytes of the texts."""
     return sum(len(document.text.encode("utf-8")) for document in documents)

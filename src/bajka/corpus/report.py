@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import statistics
+import random
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from bajka.corpus.characters import script_shares
 from bajka.corpus.document import Corpus
+from bajka.corpus.duplicates import EQUAL
 from bajka.corpus.split import Split
+from bajka.corpus.words import word_facts
+from bajka.formats import Document
+
+_MANY, _EXCERPT_OF_MANY = 500, 40_000  # documents, and characters of each, whose words are counted
+_EXCERPTS, _EXCERPT, _PAIRS = 6, 700, 10
 
 _ENOUGH = (
     (100_000, "very little: a model will mostly learn these texts by heart; good for trying the tool out"),
@@ -42,11 +50,45 @@ class Lengths(_Row):
     longest: int
 
 
-class Duplicates(_Row):
-    """Documents whose text stands in an earlier document, and their share of all documents."""
+class LengthBin(_Row):
+    """How many documents have at least `least` characters, and fewer than the next bin's."""
 
+    least: int
     documents: int
-    share: float
+
+
+class Duplicates(_Row):
+    """Documents left out because an earlier one is equal, and those that are nearly equal to an earlier one."""
+
+    equal: int
+    nearly_equal: int
+    examples: tuple[tuple[str, str], ...]
+
+
+class CleaningStep(_Row):
+    """What a step of cleaning did: documents changed, characters removed or altered, and (before, after) excerpts."""
+
+    step: str
+    documents: int
+    characters: int
+    examples: tuple[tuple[str, str], ...]
+
+
+class Words(_Row):
+    """Of a sample: the commonest words, documents by language, words of two alphabets, signs of old spelling."""
+
+    commonest: tuple[tuple[str, int], ...]
+    languages: dict[str, int]
+    mixed_alphabets: int
+    mixed_examples: tuple[str, ...]
+    old_spelling: dict[str, tuple[str, ...]]
+
+
+class Excerpt(_Row):
+    """The beginning of a document."""
+
+    name: str
+    text: str
 
 
 class SkippedFile(_Row):
@@ -65,13 +107,19 @@ class SplitFacts(_Row):
     train_bytes: int
     validation_documents: int
     validation_bytes: int
-    dropped: int
+    test_documents: int
+    test_bytes: int
+    left_out: dict[str, int]
 
 
 class CorpusReport(_Row):
-    """The facts of a corpus; shares are between 0 and 1, `bytes` are UTF-8 bytes of the cleaned text."""
+    """The facts of a corpus; shares are between 0 and 1, `bytes` are UTF-8 bytes of the cleaned text.
+
+    `bytes_read` are those of the files (unpacked), `left_out` counts documents by reason.
+    """
 
     files: int
+    bytes_read: int
     documents: int
     bytes: int
     characters: int
@@ -81,7 +129,12 @@ class CorpusReport(_Row):
     unsure: tuple[UnsureEncoding, ...]
     scripts: dict[str, float]
     lengths: Lengths
+    histogram: tuple[LengthBin, ...]
     duplicates: Duplicates
+    cleaning: tuple[CleaningStep, ...]
+    left_out: dict[str, int]
+    vocabulary: Words
+    excerpts: tuple[Excerpt, ...]
     notes: dict[str, int]
     skipped: tuple[SkippedFile, ...]
     split: SplitFacts | None
@@ -94,19 +147,36 @@ def inspect_corpus(corpus: Corpus, split: Split | None = None) -> CorpusReport:
     `words` are counted between white space, so they mean little in scripts that write without it. `notes` says what
     the readers had to choose or leave out, with the number of files.
     """
-    duplicates = corpus.duplicates
+    facts = word_facts(document.text[:_EXCERPT_OF_MANY] for document in _spread(corpus.documents, _MANY))
     return CorpusReport(
         files=len(corpus.files),
+        bytes_read=sum(file.bytes for file in corpus.files),
         documents=len(corpus.documents),
         bytes=corpus.bytes,
-        characters=sum(corpus.characters.values()),
+        characters=int(corpus.lengths.sum()),
         letters=corpus.letters,
         words=sum(len(document.text.split()) for document in corpus.documents),
         encodings=dict(Counter(file.encoding.name for file in corpus.files).most_common()),
         unsure=_unsure(corpus),
         scripts=script_shares(corpus.characters),
         lengths=_lengths(corpus),
-        duplicates=Duplicates(documents=duplicates, share=duplicates / len(corpus.documents)),
+        histogram=_histogram(corpus),
+        duplicates=_duplicates(corpus),
+        cleaning=tuple(
+            CleaningStep(step=step, documents=one.documents, characters=one.characters, examples=tuple(one.examples))
+            for step, one in corpus.changes.items()
+        ),
+        left_out=corpus.left_out,
+        vocabulary=Words(
+            commonest=tuple(facts.commonest),
+            languages=facts.languages,
+            mixed_alphabets=facts.mixed_count,
+            mixed_examples=tuple(facts.mixed),
+            old_spelling={name: tuple(words) for name, words in facts.old_spelling.items()},
+        ),
+        excerpts=tuple(
+            Excerpt(name=document.name, text=document.text[:_EXCERPT]) for document in _at_random(corpus.documents)
+        ),
         notes=dict(Counter(file.note for file in corpus.files if file.note).most_common()),
         skipped=tuple(SkippedFile(name=one.name, reason=one.reason) for one in corpus.skipped),
         split=_split_facts(split) if split else None,
@@ -134,13 +204,42 @@ def _unsure(corpus: Corpus) -> tuple[UnsureEncoding, ...]:
 
 
 def _lengths(corpus: Corpus) -> Lengths:
-    lengths = [len(document.text) for document in corpus.documents]
+    lengths = corpus.lengths
     return Lengths(
-        shortest=min(lengths),
-        median=statistics.median(lengths),
-        mean=statistics.fmean(lengths),
-        longest=max(lengths),
+        shortest=int(lengths.min()),
+        median=float(np.median(lengths)),
+        mean=float(lengths.mean()),
+        longest=int(lengths.max()),
     )
+
+
+def _histogram(corpus: Corpus) -> tuple[LengthBin, ...]:
+    """Documents by length, in steps of 1, 2, 5, 10, 20, 50 ..., from the shortest to the longest."""
+    edges = [step * 10**power for power in range(10) for step in (1, 2, 5)]
+    places = np.searchsorted(edges, corpus.lengths, side="right") - 1
+    counts = np.bincount(np.maximum(places, 0), minlength=len(edges))
+    filled = np.flatnonzero(counts)
+    return tuple(
+        LengthBin(least=edges[place], documents=int(counts[place])) for place in range(filled[0], filled[-1] + 1)
+    )
+
+
+def _duplicates(corpus: Corpus) -> Duplicates:
+    near = np.flatnonzero(corpus.groups != np.arange(len(corpus.groups)))
+    pairs = ((corpus.documents[int(corpus.groups[one])].name, corpus.documents[int(one)].name) for one in near[:_PAIRS])
+    return Duplicates(equal=corpus.left_out.get(EQUAL, 0), nearly_equal=len(near), examples=tuple(pairs))
+
+
+def _spread(documents: Sequence[Document], most: int) -> Iterator[Document]:
+    """At most `most` documents, evenly from all."""
+    step = max(1, -(-len(documents) // most))
+    return (documents[number] for number in range(0, len(documents), step))
+
+
+def _at_random(documents: Sequence[Document]) -> list[Document]:
+    """A few documents, the same ones at every look."""
+    numbers = random.Random(0).sample(range(len(documents)), min(_EXCERPTS, len(documents)))
+    return [documents[number] for number in sorted(numbers)]
 
 
 def _split_facts(split: Split) -> SplitFacts:
@@ -151,5 +250,7 @@ def _split_facts(split: Split) -> SplitFacts:
         train_bytes=split.train_bytes,
         validation_documents=len(split.validation),
         validation_bytes=split.validation_bytes,
-        dropped=split.dropped,
+        test_documents=len(split.test),
+        test_bytes=split.test_bytes,
+        left_out=dict(split.left_out),
     )

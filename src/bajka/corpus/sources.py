@@ -1,4 +1,4 @@
-"""Which files the person meant: paths walked in sorted order, hidden names left out, the rest named with a reason."""
+"""Which files the person meant: paths walked in sorted order, names of datasets resolved, hidden names left out."""
 
 from __future__ import annotations
 
@@ -7,22 +7,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from bajka.corpus.document import Skipped
+from bajka.datasets import fetched, hub_files, is_hub_name
 from bajka.errors import CorpusError
-
-Kind = Literal["text", "json", "jsonl", "csv"]
-
-_KINDS: dict[str, Kind] = {
-    **dict.fromkeys((".txt", ".text", ".md"), "text"),
-    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
-    **dict.fromkeys((".csv", ".tsv"), "csv"),
-    ".json": "json",
-}
-_COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".tar", ".tgz", ".lzma"}
-_FORMATS = {".epub", ".fb2", ".mobi", ".html", ".htm", ".pdf", ".doc", ".docx", ".odt", ".rtf", ".parquet", ".xlsx"}
-READABLE = ".txt, .text, .md, .json, .jsonl, .ndjson, .csv and .tsv"
+from bajka.formats import Skipped
+from bajka.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +20,33 @@ class Source:
 
     path: Path
     name: str
-    kind: Kind
     named: bool
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What an `--encoding` pattern may match: with the folder that was given, within it, the file's own name."""
-        return (self.name, self.name.partition("/")[2] or self.name, self.path.name)
 
-
-def find_sources(texts: tuple[str, ...]) -> list[Source | Skipped]:
+def find_sources(texts: tuple[str, ...], *, progress: Progress = silent) -> list[Source | Skipped]:
     """The files under the given paths in sorted order, each once, between them what was skipped and why.
 
-    Raises `CorpusError` when a path does not exist or none was given.
+    A name like hf:user/dataset is downloaded first. Raises `CorpusError` when a path does not exist or none was given.
     """
     if not texts:
         raise CorpusError("No texts were given. Name a file or a folder of texts, as in: bajka train my-texts/")
-    roots = [_existing(text) for text in texts]
     seen: set[Path] = set()
-    return [found for root in roots for found in _under(root, seen)]
+    found: list[Source | Skipped] = []
+    for text in texts:
+        if is_hub_name(text):
+            files = hub_files(text, progress=progress)
+            found += [Source(path, f"{text}/{path.name}", named=True) for path in files if _first_time(path, seen)]
+        else:
+            found += _under(_existing(text), seen)
+    return found
 
 
 def _existing(text: str) -> Path:
     path = Path(text).expanduser()
     if path.exists():
         return path
+    if here := fetched(text):
+        return here
     parent = path.parent
     names = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() and os.access(parent, os.R_OK) else []
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
@@ -67,14 +58,14 @@ def _existing(text: str) -> Path:
 def _under(root: Path, seen: set[Path]) -> Iterator[Source | Skipped]:
     if not root.is_dir():
         if _first_time(root, seen):
-            yield _source(root, root.name, named=True)
+            yield Source(root, root.name, named=True)
         return
     top = root.resolve()
     for entry in _walk(root, seen):
         if isinstance(entry, Skipped):
             yield entry
         else:
-            yield _source(entry, f"{top.name}/{entry.relative_to(root).as_posix()}", named=False)
+            yield Source(entry, f"{top.name}/{entry.relative_to(root).as_posix()}", named=False)
 
 
 def _walk(folder: Path, seen: set[Path]) -> Iterator[Path | Skipped]:
@@ -100,17 +91,3 @@ def _first_time(path: Path, seen: set[Path]) -> bool:
     new = real not in seen
     seen.add(real)
     return new
-
-
-def _source(path: Path, name: str, *, named: bool) -> Source | Skipped:
-    """A file that was named itself is tried as text whatever its ending, unless that says it is another format."""
-    suffix = path.suffix.lower()
-    if not path.is_file():
-        return Skipped(name, "it is a link to nothing" if path.is_symlink() else "it is not a regular file")
-    if suffix in _COMPRESSED:
-        return Skipped(name, f"it is compressed ({suffix}): unpack it first")
-    if suffix in _FORMATS:
-        return Skipped(name, f"{suffix} files are not read: save it as .txt first")
-    if suffix in _KINDS or named:
-        return Source(path, name, _KINDS.get(suffix, "text"), named)
-    return Skipped(name, f"its ending ({suffix or 'none'}) is not one of {READABLE}")

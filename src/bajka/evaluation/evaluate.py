@@ -21,12 +21,15 @@ def evaluate_model(
 
     Raises `ModelError` when there are no texts and the model is no run with prepared data.
     """
-    if texts:
-        corpus = read_corpus(settings_with(texts=tuple(texts)).corpus)
-        tokens = token_set([d.text for d in corpus.documents], loaded.tokenizer)
-    else:
-        tokens = validation_of(loaded)
-    return strided_loss(loaded.model, tokens, progress=progress)
+    return strided_loss(loaded.model, held_out_tokens(loaded, texts), progress=progress)
+
+
+def held_out_tokens(loaded: LoadedModel, texts: Sequence[str] = ()) -> TokenSet:
+    """Ids of `texts` (files and folders, cleaned as by default), or of the validation text of the run that was named."""
+    if not texts:
+        return validation_of(loaded)
+    settings = settings_with(texts=tuple(texts), template=loaded.tokenizer.template)
+    return token_set(read_corpus(settings.corpus, settings.cleaning).documents, loaded.tokenizer)
 
 
 def validation_of(loaded: LoadedModel) -> TokenSet:

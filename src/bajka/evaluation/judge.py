@@ -16,15 +16,13 @@ import torch
 
 from bajka.checkpoint.locate import locate_model
 from bajka.checkpoint.model_folder import LoadedModel
-from bajka.config import settings_with
-from bajka.corpus import read_corpus
 from bajka.errors import CorpusError, MissingExtraError, ModelError, SettingsError
-from bajka.evaluation.evaluate import validation_of
+from bajka.evaluation.evaluate import held_out_tokens
 from bajka.evaluation.loss import Loss, make_loss
 from bajka.generation.sampling import Sampling
 from bajka.generation.write import generate
 from bajka.tokenizer.tokenizer import checked
-from bajka.tokens.store import TokenSet, token_set
+from bajka.tokens.store import TokenSet
 
 _LONGEST_CONTEXT = 2048  # the logits of a large vocabulary over more would not fit in a home computer
 _OPENING_WORDS, _OPENING_LETTERS, _OPENING_TOKENS = 4, 8, 6
@@ -146,7 +144,7 @@ def judge_model(
     """`n` texts that `loaded` writes, beside `n` real ones of about the same length with the same first words.
 
     The real ones are of `texts` (files and folders) or of the run's validation text. Raises what `judge_texts` and
-    `bajka.evaluation.evaluate.validation_of` raise, and `SettingsError` for n below 1.
+    `bajka.evaluation.evaluate.held_out_tokens` raise, and `SettingsError` for n below 1.
     """
     if n < 1:
         raise SettingsError(f"n = {n}: give the judge at least 1 text.")
@@ -160,11 +158,7 @@ def judge_model(
 
 def real_texts(loaded: LoadedModel, *, n: int, tokens: int, texts: Sequence[str] = ()) -> list[str]:
     """`n` held-out texts of at most `tokens` tokens: beginnings of documents, or of places of a few long ones."""
-    if texts:
-        corpus = read_corpus(settings_with(texts=tuple(texts)).corpus)
-        held_out = token_set([document.text for document in corpus.documents], loaded.tokenizer)
-    else:
-        held_out = validation_of(loaded)
+    held_out = held_out_tokens(loaded, texts)
     end = loaded.tokenizer.end_of_text
     pieces = [_document_from(held_out, place, tokens, end) for place in _places(held_out, n)]
     found = [text for piece in pieces if (text := loaded.tokenizer.decode(piece).strip("\ufffd"))]

@@ -1,6 +1,7 @@
 """Loss on text the model was not trained on: quick windows while training, strided windows for the final word.
 
-Only content tokens count: end-of-text is neither a target nor part of the bytes, so that tokenizers can be compared.
+Only content tokens count: end-of-text and markers of fields are neither targets nor part of the bytes, so that
+tokenizers can be compared.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def windows_loss(
             batch = document_batch(tokens.ids, tokens.starts, some, length, end_of_text=end_of_text)
         else:
             batch = span_batch(tokens.ids, some, length)
-        batch.targets[batch.targets == end_of_text] = IGNORED
+        batch.targets[np.isin(batch.targets, tokens.control)] = IGNORED
         nats += _nats(model, batch, dtype)
         counted += batch.counted
     return make_loss(nats, counted, bytes_per_token=tokens.bytes_per_token, letters_per_token=tokens.letters_per_token)
@@ -125,6 +126,7 @@ def _strided(tokens: TokenSet, length: int) -> Iterator[tuple[NDArray[np.int64],
             inputs[: len(piece) - 1] = piece[:-1]
             first = counted - place
             targets[first : len(piece) - 1] = piece[first + 1 :]
+            targets[np.isin(targets, tokens.control)] = IGNORED
             yield inputs, targets
             counted = place + len(piece) - 1
             place += stride

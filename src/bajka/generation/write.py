@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bajka.errors import SettingsError
 from bajka.generation.decode import Reason, Row, decode, new_row
+from bajka.generation.prompt import prompt_ids
 from bajka.generation.sampling import Sampling
 from bajka.model.transformer import Transformer
 from bajka.tokenizer import TextStream, Tokenizer
@@ -39,6 +40,7 @@ def generate(
     prompts: Sequence[str],
     *,
     n: int = 1,
+    fields: Mapping[str, str] | None = None,
     sampling: Sampling | None = None,
     rows_at_once: int = 32,
     on_piece: Callable[[int, str], None] | None = None,
@@ -47,13 +49,14 @@ def generate(
     """Write `n` texts for each of `prompts`, in their order; the same seed gives the same texts.
 
     `on_piece(number, piece)` is told new letters of a text, `on_done` finished texts, as they come. An empty prompt
-    begins a new text. Raises `SettingsError` when `n` is below 1.
+    begins a new text; `fields` stand before each (see `prompt_ids`). Raises `SettingsError` when `n` is below 1,
+    `InputError` for fields that the model does not know.
     """
     sampling = sampling or Sampling()
     if n < 1:
         raise SettingsError(f"n = {n}: ask for at least 1 text per prompt.")
     asked = [prompt for prompt in prompts for _ in range(n)]
-    encoded = {prompt: tokenizer.encode_prompt(prompt) or [tokenizer.end_of_text] for prompt in set(prompts)}
+    encoded = {prompt: prompt_ids(tokenizer, prompt, fields) for prompt in set(prompts)}
     rows = [new_row(number, encoded[prompt], seed=sampling.seed) for number, prompt in enumerate(asked)]
     pens = [_Pen(tokenizer, sampling.stop) for _ in rows]
     done: dict[int, Text] = {}
@@ -62,7 +65,7 @@ def generate(
         rows,
         sampling,
         end_of_text=tokenizer.end_of_text,
-        vocab_size=tokenizer.vocab_size,
+        vocab_size=tokenizer.text_vocab_size,
         rows_at_once=rows_at_once,
     ):
         row, pen = event.row, pens[event.row.number]
@@ -82,10 +85,10 @@ def generate(
 def stream(model: Transformer, tokenizer: Tokenizer, prompt: str, *, sampling: Sampling | None = None) -> Iterator[str]:
     """The pieces of one text as they are written: joined, they are the text that `generate` gives."""
     sampling = sampling or Sampling()
-    row = new_row(0, tokenizer.encode_prompt(prompt) or [tokenizer.end_of_text], seed=sampling.seed)
+    row = new_row(0, prompt_ids(tokenizer, prompt), seed=sampling.seed)
     pen = _Pen(tokenizer, sampling.stop)
     for event in decode(
-        model, [row], sampling, end_of_text=tokenizer.end_of_text, vocab_size=tokenizer.vocab_size, rows_at_once=1
+        model, [row], sampling, end_of_text=tokenizer.end_of_text, vocab_size=tokenizer.text_vocab_size, rows_at_once=1
     ):
         if event.token is not None and (piece := pen.feed(event.token)):
             yield piece

@@ -12,6 +12,7 @@ from typing import Any
 from bajka.checkpoint.model_folder import LoadedModel
 from bajka.errors import SettingsError
 from bajka.generation.decode import decode, new_row
+from bajka.generation.prompt import prompt_ids
 from bajka.generation.sampling import Sampling
 from bajka.generation.write import clamp
 from bajka.tokenizer import TextStream
@@ -69,12 +70,12 @@ def write_texts(loaded: LoadedModel, wish: Wish) -> Iterator[tuple[list[str], st
     """
     tokenizer, sampling = loaded.tokenizer, wish.sampling
     began = shown = time.monotonic()
-    ids = tokenizer.encode_prompt(wish.prompt)
+    ids = prompt_ids(tokenizer, wish.prompt)
     rows = [new_row(number, ids, seed=sampling.seed) for number in range(wish.n)]
     streams = [TextStream(tokenizer) for _ in rows]
     texts, tokens = [wish.prompt] * wish.n, 0
     for event in decode(
-        loaded.model, rows, sampling, end_of_text=tokenizer.end_of_text, vocab_size=tokenizer.vocab_size
+        loaded.model, rows, sampling, end_of_text=tokenizer.end_of_text, vocab_size=tokenizer.text_vocab_size
     ):
         number = event.row.number
         if event.token is not None:

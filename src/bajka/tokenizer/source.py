@@ -1,4 +1,4 @@
-"""Finding a tokenizer's files: a `tokenizer.json`, a folder that holds one, or a name on the Hugging Face hub."""
+"""Finding a tokenizer's files: a `tokenizer.json`, a SentencePiece model, a folder that holds one, or a name on the hub."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bajka.errors import DamagedFileError, TokenizerError
+from bajka.tokenizer.sentencepiece_file import read_model
 
 FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
+
+_MODEL = ".model"
+_MODEL_FILES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+"""What Llama, T5 and XLM-R call their SentencePiece models."""
 
 _SHORT_NAMES = {"gpt2": "openai-community/gpt2"}
 _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w.-]+", re.ASCII)
@@ -19,7 +24,10 @@ _HUB_NAME = re.compile(r"[\w][\w.-]*/[\w.-]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class TokenizerSource:
-    """`tokenizer.json` as text, `tokenizer_config.json` parsed (`{}` when missing), and a name for messages."""
+    """`tokenizer.json` as text, `tokenizer_config.json` parsed (`{}` when missing), and a name for messages.
+
+    Of a SentencePiece model, both are made from it.
+    """
 
     name: str
     content: str
@@ -29,29 +37,37 @@ class TokenizerSource:
 def find_tokenizer(place: str | Path) -> TokenizerSource:
     """Read the files of the tokenizer at `place`: a path that exists here, "gpt2", or a hub name "user/name".
 
-    Raises `TokenizerError` when there is none or it cannot be downloaded, `DamagedFileError` when it cannot be read.
+    Raises `TokenizerError` when there is none or it cannot be downloaded, `DamagedFileError` when it cannot be read,
+    `MissingExtraError` for a SentencePiece model without the library.
     """
     path = Path(place).expanduser()
     if path.exists():
         return _read(_local_file(path), name=str(place))
     name = _SHORT_NAMES.get(str(place), str(place))
-    if not _HUB_NAME.fullmatch(name) or path.suffix == ".json":
+    if not _HUB_NAME.fullmatch(name) or path.suffix in (".json", _MODEL):
         raise TokenizerError(
-            f"There is no tokenizer {str(place)!r}. Give bpe, characters, bytes, gpt2, the path of a tokenizer.json "
-            "or of a folder that holds one, or a name on the Hugging Face hub (user/name)."
+            f"There is no tokenizer {str(place)!r}. Give bpe, sentencepiece-bpe, sentencepiece-unigram, characters, "
+            "bytes, gpt2, the path of a tokenizer.json, of a SentencePiece .model or of a folder that holds one, or a "
+            "name on the Hugging Face hub (user/name)."
         )
     return _read(_from_hub(name), name=name)
 
 
 def _local_file(path: Path) -> Path:
     """The tokenizer file meant by an existing `path`; a run keeps its own in `model/`."""
-    for candidate in (path, path / FILE, path / "model" / FILE):
+    for candidate in (path, path / FILE, path / "model" / FILE, *(path / name for name in _MODEL_FILES)):
         if candidate.is_file():
             return candidate
-    raise TokenizerError(f"The folder {path} holds no {FILE}. Give a folder that does, or the path of such a file.")
+    raise TokenizerError(
+        f"The folder {path} holds no {FILE} and no {_MODEL_FILES[0]}. Give a folder that does, or the path of such a "
+        "file."
+    )
 
 
 def _read(path: Path, *, name: str) -> TokenizerSource:
+    if path.suffix == _MODEL:
+        content, marker = read_model(path)
+        return TokenizerSource(name, content, {"eos_token": marker})
     config_path = path.with_name(CONFIG_FILE)
     config = json.loads(_text(config_path)) if config_path.is_file() else {}
     return TokenizerSource(name, _text(path), config if isinstance(config, dict) else {})

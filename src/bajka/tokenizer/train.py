@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
@@ -10,10 +10,25 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from bajka.config import TokenizerSettings
 from bajka.errors import TokenizerError
 from bajka.tokenizer.kinds import END_OF_TEXT, QWEN2, pieces
+from bajka.tokenizer.sample import NO_TEXT, sample
+from bajka.tokenizer.sentencepiece import ModelType, train_sentencepiece
+from bajka.tokenizer.sentencepiece_file import convert
 from bajka.tokenizer.tokenizer import Tokenizer, checked, id_of, start_with
 
-_LONGEST_WORD = 256
-"""Characters of a word that training looks at as one: merging inside longer ones takes quadratic time."""
+TRAINED_TO_SIZE = ("bpe", "sentencepiece-bpe", "sentencepiece-unigram")
+"""The names in the settings for which `vocab_size` is read."""
+
+_BPE_BYTES = 200_000_000
+"""Text that byte pair encoding learns from: `tokenizers` reads some 5 MB/s, and more hardly changes the merges."""
+_SENTENCEPIECE_BYTES = 50_000_000
+"""Text that SentencePiece learns from: it keeps all of it in memory, unigram with some 20 bytes a character."""
+
+_BOUNDED_QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}{1,256}|\p{N}| ?[^\s\p{L}\p{N}]{1,256}[\r\n]{0,256}"
+    r"|\s{0,256}[\r\n]{1,256}|\s{1,256}(?!\S)|\s{1,256}"
+)
+"""The same words, but those of more than 256 characters in parts: merging inside them takes quadratic time, and a line
+of a million spaces is too much for the regular expression."""
 
 _SIZES = ((100_000, 512), (500_000, 1024), (2_000_000, 2048), (20_000_000, 4096), (200_000_000, 8192))
 _LARGEST = 16_384
@@ -28,16 +43,27 @@ def choose_vocab_size(corpus_bytes: int) -> tuple[int, str]:
     return size, f"{megabytes}: enough to see each of {size:,} entries often, and a small head is fast"
 
 
-def train_tokenizer(settings: TokenizerSettings, texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
+def train_tokenizer(
+    settings: TokenizerSettings,
+    texts: Iterable[str],
+    *,
+    vocab_size: int,
+    say: Callable[[str], None] = lambda line: None,
+) -> Tokenizer:
     """The tokenizer that `settings` names, whose prompts begin with exactly one end-of-text.
 
-    Only "bpe" reads `vocab_size`, and gets fewer entries when the texts have no more pairs that occur twice: the
-    result's `vocab_size` is the real one. Raises `TokenizerError` when there is no text to train on, and what
+    `texts` are read once. "bpe" and the two of SentencePiece read `vocab_size`, and get fewer entries when the texts
+    have no more pairs that occur twice: the result's `vocab_size` is the real one. `say` gets a sentence when only a
+    part of the text was used. Raises `TokenizerError` when there is no text to train on, `MissingExtraError`, and what
     `Tokenizer.load` raises.
     """
     match settings.tokenizer:
         case "bpe":
-            return _train_bpe(texts, vocab_size=vocab_size)
+            return _train_bpe(sample(texts, limit=_BPE_BYTES, say=say), vocab_size=vocab_size)
+        case "sentencepiece-bpe":
+            return _train_sentencepiece(texts, "bpe", vocab_size=vocab_size, say=say)
+        case "sentencepiece-unigram":
+            return _train_sentencepiece(texts, "unigram", vocab_size=vocab_size, say=say)
         case "characters":
             return _from_characters(texts)
         case "bytes":
@@ -48,10 +74,6 @@ def train_tokenizer(settings: TokenizerSettings, texts: Iterable[str], *, vocab_
 
 def _train_bpe(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
     """Byte-level byte pair encoding: every string has ids, and they decode to the same string."""
-    split = pre_tokenizers.Split(Regex(QWEN2), "isolated")
-    shorten = pre_tokenizers.Split(
-        Regex(f"(?m:.{{1,{_LONGEST_WORD}}})"), "isolated"
-    )  # (?m: is Oniguruma's "dot matches all"
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -61,11 +83,19 @@ def _train_bpe(texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     backend = tokenizers.Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.Sequence([split, shorten, to_bytes])
-    backend.train_from_iterator((piece for text in _some(texts) for piece in pieces(text, "bpe")), trainer)
-    backend.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(_BOUNDED_QWEN2), "isolated"), to_bytes])
+    backend.train_from_iterator((piece for text in texts for piece in pieces(text, "bpe")), trainer)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(QWEN2), "isolated"), to_bytes])
     backend.decoder = decoders.ByteLevel()
     return _finished(backend)
+
+
+def _train_sentencepiece(
+    texts: Iterable[str], kind: ModelType, *, vocab_size: int, say: Callable[[str], None]
+) -> Tokenizer:
+    """SentencePiece's pieces with bytes for the rest: lossless too, and equal to its own ids line by line."""
+    some = sample(texts, limit=_SENTENCEPIECE_BYTES, say=say)
+    return _finished(convert(train_sentencepiece(some, kind, vocab_size=vocab_size, say=say)))
 
 
 def _from_characters(texts: Iterable[str]) -> Tokenizer:
@@ -115,6 +145,4 @@ def _some(texts: Iterable[str]) -> Iterator[str]:
             found = True
             yield checked(text)
     if not found:
-        raise TokenizerError(
-            "There is no text to make a tokenizer from: the texts are empty. Give texts with some words."
-        )
+        raise TokenizerError(NO_TEXT)

@@ -1,19 +1,35 @@
-"""From documents to `data/NAME-fingerprint/`: encoded once, named by what went in, never rewritten."""
+"""From documents to `data/NAME-fingerprint/`: encoded once, named by what went in, never rewritten.
+
+The folder grows under another name, portion by portion; `journal.jsonl` says what of it is surely on the disk. Killed, the
+same call goes on there, and the result is the same to the last byte.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bajka import durable
-from bajka.corpus import Document, Split
 from bajka.errors import disk_errors
+from bajka.progress import Progress, silent
 from bajka.tokenizer import Tokenizer
-from bajka.tokens.store import FORMAT, TokenData, TokenWriter, id_type, open_token_data
+from bajka.tokenizer.fast import Ids
+from bajka.tokens.store import FORMAT, TokenData, id_type, open_token_data
+from bajka.tokens.writing import TokenWriter, Written, sizes
 
-_CHARACTERS_AT_ONCE = 2_000_000
+if TYPE_CHECKING:
+    from bajka.corpus import Split
+    from bajka.formats import Document
+
+PORTION = 8_000_000
+"""Characters that are encoded and made durable at once, some 8 to 32 MB; two portions are in memory."""
+_JOURNAL = "journal.jsonl"
 
 
 def prepare(
@@ -22,76 +38,147 @@ def prepare(
     *,
     parent: Path,
     name: str,
-    progress: Callable[[float], None] = lambda share: None,
+    sources: Mapping[str, Any] | None = None,
+    portion: int = PORTION,
+    progress: Progress = silent,
 ) -> TokenData:
-    """Encode both sides of `split` into a folder of `parent`, or open the folder if the same was prepared before.
+    """Encode the parts of `split` into a folder of `parent`, or open the folder if the same was prepared before.
 
-    `progress` is told the share done, from 0 to 1. A crash leaves no folder that looks whole.
+    `sources` (where the texts came from) is kept in `meta.json`. `progress` is told bytes of text. Two processes that
+    prepare the same take turns. Raises `DiskError`; what was done until then is gone on with at the next call.
     """
-    fingerprint = _fingerprint(split, tokenizer)
+    fingerprint, total = _fingerprint(split, tokenizer, progress)
     folder = parent / f"{name}-{fingerprint[:8]}"
-    if folder.exists():
-        return open_token_data(folder)
-    temporary = folder.with_name(folder.name + durable.TEMPORARY)
-    with disk_errors("write", temporary):
-        if temporary.exists():
-            shutil.rmtree(temporary)
-        temporary.mkdir(parents=True)
-    try:
-        _write(split, tokenizer, temporary, fingerprint, progress)
-        durable.publish_folder(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with durable.alone(folder, lambda: progress("waiting for another process", 0, 0)):
+        if not folder.exists():
+            unfinished = folder.with_name(folder.name + durable.TEMPORARY)
+            work = _Work(unfinished, tokenizer, fingerprint, portion=portion, progress=progress, total=total)
+            facts = {side: work.encode(side, documents).facts() for side, documents in _parts(split)}
+            meta = _meta(split, tokenizer, fingerprint, sources) | facts
+            tokenizer.save(unfinished, context_length=1024)
+            durable.write_json(unfinished / "meta.json", meta)
+            work.journal.unlink()
+            durable.publish_folder(unfinished, folder)
     return open_token_data(folder)
 
 
-def _write(
-    split: Split, tokenizer: Tokenizer, folder: Path, fingerprint: str, progress: Callable[[float], None]
-) -> None:
-    total = sum(len(d.text) for d in (*split.train, *split.validation)) or 1
-    done, facts = 0, {}
-    for name, documents in (("train", split.train), ("val", split.validation)):
-        writer = TokenWriter(folder, name, vocab_size=tokenizer.vocab_size, end_of_text=tokenizer.end_of_text)
-        for texts in _portions(documents):
-            writer.write(texts, tokenizer.encode_batch(texts))
-            done += sum(map(len, texts))
-            progress(done / total)
-        facts[name] = writer.finish()
-    tokenizer.save(folder, context_length=1024)
-    meta = {
+class _Work:
+    """An unfinished folder, new or found as a killed process left it."""
+
+    def __init__(
+        self, folder: Path, tokenizer: Tokenizer, fingerprint: str, *, portion: int, progress: Progress, total: int
+    ) -> None:
+        self.folder, self.tokenizer = folder, tokenizer
+        self.portion, self.progress, self.total = portion, progress, total
+        self.journal = folder / _JOURNAL
+        self.type = id_type(tokenizer.vocab_size)
+        self.done = self._found(fingerprint)
+        if self.done is None:
+            self.done = {}
+            self._begin(fingerprint)
+
+    def encode(self, side: str, documents: Sequence[Document]) -> Written:
+        """Encode what is still missing of one part."""
+        assert self.done is not None
+        tokenizer, before = self.tokenizer, self.done.get(side)
+        writer = TokenWriter(
+            self.folder, side, vocab_size=tokenizer.vocab_size, end_of_text=tokenizer.end_of_text, written=before
+        )
+        self._tell()
+        with ThreadPoolExecutor(1) as pool:  # counts and writes a portion while the next one is encoded
+            writing = pool.submit(lambda: None)
+            for some in _portions(documents, start=writer.written.documents, size=self.portion):
+                encoded = tokenizer.encode_documents(some)
+                writing.result()
+                self._tell()
+                writing = pool.submit(self._write, side, writer, some, encoded)
+            writing.result()
+        self._tell()
+        return writer.written
+
+    def _write(self, side: str, writer: TokenWriter, documents: list[Document], encoded: list[Ids]) -> None:
+        assert self.done is not None
+        writer.write(documents, encoded)
+        self.done[side] = writer.written
+        self._note({"part": side, **vars(writer.written)})
+
+    def _begin(self, fingerprint: str) -> None:
+        with disk_errors("write", self.folder):
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+            self.folder.mkdir(parents=True)
+        self._note({"fingerprint": fingerprint})
+        with disk_errors("write", self.folder):
+            durable.sync_folder(self.folder)
+
+    def _found(self, fingerprint: str) -> dict[str, Written] | None:
+        """What the journal says is done; None when there is none, or when anything about it is odd."""
+        try:
+            lines = self.journal.read_bytes().split(b"\n")[:-1]  # behind the last newline: cut by a crash
+            head, *entries = [json.loads(line) for line in lines]
+            done = {entry.pop("part"): Written(**entry) for entry in entries}
+            files = [sizes(self.folder, side, written, self.type) for side, written in done.items()]
+            whole = all(path.stat().st_size >= size for some in files for path, size in some.items())
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return done if whole and head == {"fingerprint": fingerprint} else None
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        with disk_errors("write", self.journal), self.journal.open("ab") as file:
+            file.write(json.dumps(entry).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _tell(self) -> None:
+        assert self.done is not None
+        self.progress("encoding", sum(written.bytes for written in self.done.values()), self.total)
+
+
+def _parts(split: Split) -> list[tuple[str, Sequence[Document]]]:
+    parts = [("train", split.train), ("val", split.validation)]
+    return [*parts, ("test", split.test)] if len(split.test) else parts
+
+
+def _meta(split: Split, tokenizer: Tokenizer, fingerprint: str, sources: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
         "format": FORMAT,
         "fingerprint": fingerprint,
         "dtype": str(id_type(tokenizer.vocab_size)),
         "vocab_size": tokenizer.vocab_size,
         "end_of_text": tokenizer.end_of_text,
+        "markers": tokenizer.markers,
+        "template": tokenizer.template,
         "tokenizer_fingerprint": tokenizer.fingerprint,
         "split": {"how": split.how, "same_book": split.same_book},
-        **facts,
+        "sources": dict(sources or {}),
     }
-    durable.write_json(folder / "meta.json", meta)
 
 
-def _portions(documents: Iterable[Document]) -> Iterable[list[str]]:
-    """Texts in portions of a bounded size, so that memory does not grow with the corpus."""
-    portion: list[str] = []
-    size = 0
-    for document in documents:
-        portion.append(document.text)
-        size += len(document.text)
-        if size >= _CHARACTERS_AT_ONCE:
-            yield portion
-            portion, size = [], 0
-    if portion:
-        yield portion
+def _portions(documents: Sequence[Document], *, start: int, size: int) -> Iterator[list[Document]]:
+    """The documents from number `start` in lists of about `size` characters, so that memory does not grow with them."""
+    some: list[Document] = []
+    waiting = 0
+    for number in range(start, len(documents)):
+        some.append(documents[number])
+        waiting += len(some[-1].text) + 64  # empty documents take place, too
+        if waiting >= size:
+            yield some
+            some, waiting = [], 0
+    if some:
+        yield some
 
 
-def _fingerprint(split: Split, tokenizer: Tokenizer) -> str:
-    """Hash of everything that decides the ids: format, tokenizer, and every text in its place."""
+def _fingerprint(split: Split, tokenizer: Tokenizer, progress: Progress) -> tuple[str, int]:
+    """Hash of everything that decides the ids (format, tokenizer, every text in its place), and the bytes of text."""
     digest = hashlib.sha256(f"{FORMAT} {tokenizer.fingerprint}".encode())
-    for documents in (split.train, split.validation):
+    total = 0
+    for _, documents in _parts(split):
         digest.update(b"\x00set")
         for document in documents:
             raw = document.text.encode("utf-8")
             digest.update(len(raw).to_bytes(8, "little") + raw)
-    return digest.hexdigest()[:16]
+            if document.markers:
+                digest.update(repr(document.markers).encode("utf-8"))
+            total += len(raw)
+        progress("comparing", total, 0)
+    return digest.hexdigest()[:16], total

@@ -2,6 +2,7 @@
 
     data/alice-3f9c/  train.bin val.bin   raw uint16 ids, or uint32 when the vocabulary needs it
                       train.idx val.idx   raw uint64 beginnings of documents
+                      test.bin test.idx   only when a third part was held out
                       meta.json           dtype, counts, fingerprints, how the text was split
                       tokenizer.json      what made the ids
 
@@ -10,19 +11,21 @@ Ids are checked against the vocabulary when a set is opened, so that a mismatch 
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bajka import durable
-from bajka.errors import CorpusError, DamagedFileError, TokenizerError, disk_errors
+from bajka.errors import DamagedFileError
 from bajka.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from bajka.formats import Document
 
 FORMAT = 1
 
@@ -31,7 +34,8 @@ FORMAT = 1
 class TokenSet:
     """One stream of ids. Every document begins with one end-of-text; `starts` are those places.
 
-    `content` tokens are those that are not end-of-text; `bytes` (UTF-8) and `letters` are of the text they stand for.
+    `control` are the ids that stand for no text (end-of-text, markers of a template), `content` counts the tokens that
+    are none of these; `bytes` (UTF-8) and `letters` are of the text they stand for.
     """
 
     ids: NDArray[np.unsignedinteger]
@@ -39,6 +43,7 @@ class TokenSet:
     content: int
     bytes: int
     letters: int
+    control: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,7 +61,7 @@ class TokenSet:
 
 @dataclass(frozen=True)
 class TokenData:
-    """Training and validation ids of one corpus under one tokenizer."""
+    """Training and validation ids of one corpus under one tokenizer; `test` when a third part was held out."""
 
     folder: Path
     fingerprint: str
@@ -66,6 +71,7 @@ class TokenData:
     train: TokenSet
     validation: TokenSet
     meta: dict[str, Any]
+    test: TokenSet | None = None
 
 
 def id_type(vocab_size: int) -> np.dtype[Any]:
@@ -73,48 +79,26 @@ def id_type(vocab_size: int) -> np.dtype[Any]:
     return np.dtype(np.uint16 if vocab_size <= 65_536 else np.uint32)
 
 
-class TokenWriter:
-    """Appends documents to NAME.bin and NAME.idx in `folder`, checking every id; `facts` is for meta.json."""
+def count_letters(text: str) -> int:
+    """How many characters of `text` are letters of any script, as `str.isalpha` has it."""
+    codes = np.frombuffer(text.encode("utf-16-le"), dtype=np.uint16)
+    letters = int(np.count_nonzero(_letters()[codes]))
+    if len(codes) > len(text):  # pairs of surrogates, which are no letters in the table
+        letters += sum(one.isalpha() for one in text if one > "\uffff")
+    return letters
 
-    def __init__(self, folder: Path, name: str, *, vocab_size: int, end_of_text: int) -> None:
-        self.folder, self.name = folder, name
-        self.vocab_size, self.end_of_text = vocab_size, end_of_text
-        self.type = id_type(vocab_size)
-        self.tokens = self.bytes = self.letters = 0
-        self.starts: list[int] = []
-        self.path = folder / f"{name}.bin"
-        with disk_errors("write", self.path):
-            self.path.write_bytes(b"")  # a set without documents is an empty file, too
 
-    def write(self, texts: Sequence[str], encoded: Iterable[NDArray[np.integer]]) -> None:
-        """Append documents: their texts (for counting) and their content ids."""
-        pieces = []
-        for text, content in zip(texts, encoded, strict=True):
-            self.starts.append(self.tokens)
-            self.tokens += 1 + len(content)
-            self.bytes += len(text.encode("utf-8"))
-            self.letters += sum(map(str.isalpha, text))
-            pieces += [np.array([self.end_of_text]), content]
-        ids = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int64)
-        assert not len(ids) or int(ids.max()) < self.vocab_size, "an id beyond the vocabulary"
-        with disk_errors("write", self.path), self.path.open("ab") as file:
-            file.write(ids.astype(self.type).tobytes())
-
-    def finish(self) -> dict[str, int]:
-        """Write the index; give tokens, documents, bytes and letters."""
-        path = self.folder / f"{self.name}.idx"
-        with disk_errors("write", path):
-            path.write_bytes(np.array(self.starts, dtype=np.uint64).tobytes())
-        counts = {"tokens": self.tokens, "documents": len(self.starts), "bytes": self.bytes, "letters": self.letters}
-        return counts | {"content": self.tokens - len(self.starts)}
+@lru_cache(maxsize=1)
+def _letters() -> NDArray[np.bool_]:
+    return np.array([chr(code).isalpha() for code in range(0x10000)])
 
 
 def open_token_data(folder: Path) -> TokenData:
     """Open a folder that bajka wrote; raises `DamagedFileError` when a file does not match its description."""
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        dtype = id_type(meta["vocab_size"])
-        sets = {name: _open_set(folder, name, dtype, meta[name], meta["end_of_text"]) for name in ("train", "val")}
+        names = [name for name in ("train", "val", "test") if name != "test" or name in meta]
+        sets = {name: _open_set(folder, name, meta) for name in names}
         for name, tokens in sets.items():
             largest = int(tokens.ids.max()) if len(tokens) else 0
             if largest >= meta["vocab_size"]:
@@ -130,6 +114,7 @@ def open_token_data(folder: Path) -> TokenData:
             tokenizer_fingerprint=meta["tokenizer_fingerprint"],
             train=sets["train"],
             validation=sets["val"],
+            test=sets.get("test"),
             meta=meta,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -138,94 +123,39 @@ def open_token_data(folder: Path) -> TokenData:
         ) from error
 
 
-def _open_set(folder: Path, name: str, dtype: np.dtype[Any], facts: dict[str, int], end_of_text: int) -> TokenSet:
-    ids = _map(folder / f"{name}.bin", dtype)
+def _open_set(folder: Path, name: str, meta: dict[str, Any]) -> TokenSet:
+    facts, end_of_text = meta[name], meta["end_of_text"]
+    ids = map_ids(folder / f"{name}.bin", id_type(meta["vocab_size"]))
     starts = np.fromfile(folder / f"{name}.idx", dtype=np.uint64)
     if len(ids) != facts["tokens"]:
         raise ValueError(f"{name}.bin has {len(ids):,} ids, meta.json says {facts['tokens']:,}")
     ordered = not len(starts) or (starts[0] == 0 and starts[-1] < len(ids) and bool((starts[1:] > starts[:-1]).all()))
     if len(starts) != facts["documents"] or not ordered or (ids[starts] != end_of_text).any():
         raise ValueError(f"{name}.idx does not hold the beginnings of {facts['documents']:,} documents")
-    return TokenSet(ids, starts, facts["content"], facts["bytes"], facts["letters"])
+    control = (end_of_text, *meta.get("markers", {}).values())
+    return TokenSet(ids, starts, facts["content"], facts["bytes"], facts["letters"], control)
 
 
-def _map(path: Path, dtype: np.dtype[Any]) -> NDArray[np.unsignedinteger]:
-    size = path.stat().st_size
+def map_ids(path: Path, dtype: np.dtype[Any], *, header: int = 0) -> NDArray[np.unsignedinteger]:
+    """The ids of a file behind `header` bytes, not read yet; `ValueError` when its size is no whole number of them."""
+    size = path.stat().st_size - header
     if size % dtype.itemsize:
         raise ValueError(f"{path.name} has {size:,} bytes, not a multiple of {dtype.itemsize}")
-    return np.memmap(path, dtype=dtype, mode="r") if size else np.zeros(0, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="r", offset=header) if size else np.zeros(0, dtype=dtype)
 
 
-def token_set(texts: Sequence[str], tokenizer: Tokenizer) -> TokenSet:
-    """Texts encoded in memory, each after one end-of-text."""
+def token_set(documents: Iterable[Document | str], tokenizer: Tokenizer) -> TokenSet:
+    """Documents, or texts without markers, encoded in memory, each after one end-of-text."""
     pieces, starts, place = [], [], 0
-    for ids in tokenizer.encode_batch(texts):
+    size = letters = markers = 0
+    for document in documents:
+        text = document if isinstance(document, str) else document.text
+        whole = tokenizer.encode_batch([text]) if isinstance(document, str) else tokenizer.encode_documents([document])
         starts.append(place)
-        pieces += [np.array([tokenizer.end_of_text], dtype=np.uint32), ids]
-        place += 1 + len(ids)
+        pieces += [np.array([tokenizer.end_of_text], dtype=np.uint32), *whole]
+        place += 1 + len(whole[0])
+        size, letters = size + len(text.encode("utf-8")), letters + count_letters(text)
+        markers += 0 if isinstance(document, str) else len(document.markers)
     every = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint32)
-    letters = sum(sum(map(str.isalpha, text)) for text in texts)
-    size = sum(len(text.encode("utf-8")) for text in texts)
-    return TokenSet(every, np.array(starts, dtype=np.uint64), place - len(starts), size, letters)
-
-
-def is_token_folder(path: Path) -> bool:
-    """Whether `path` is a folder with `train.bin` and `val.bin`."""
-    return (path / "train.bin").is_file() and (path / "val.bin").is_file()
-
-
-def open_foreign_bins(
-    folder: Path, *, vocab_size: int, end_of_text: int, tokenizer_fingerprint: str, decode: Any
-) -> TokenData:
-    """Open `train.bin` and `val.bin` written by nanoGPT or its kin (uint16 or uint32, no description).
-
-    nanoGPT puts end-of-text after a document, we before it: the same stream but for its ends. `decode` (ids to text)
-    counts the bytes and letters of the validation text. Raises `TokenizerError` when ids exceed the vocabulary.
-    """
-    sets, digest = {}, hashlib.sha256(tokenizer_fingerprint.encode())
-    for name in ("train", "val"):
-        path = folder / f"{name}.bin"
-        try:
-            ids = _map(path, foreign_type(path, vocab_size))
-        except (OSError, ValueError) as error:
-            raise DamagedFileError(f"{path} cannot be read as token ids: {error}.") from error
-        if not len(ids):
-            raise CorpusError(
-                f"{path} is empty: there is nothing to {'learn from' if name == 'train' else 'validate on'}."
-            )
-        if int(ids.max()) >= vocab_size:
-            raise TokenizerError(
-                f"{path} holds the id {int(ids.max())}, but the tokenizer has only {vocab_size} entries: "
-                "give the tokenizer that made these files with --tokenizer."
-            )
-        digest.update(durable.sha256_of(path).encode())
-        sets[name] = _describe(ids, end_of_text, decode)
-    fingerprint = digest.hexdigest()[:16]
-    meta = {
-        "fingerprint": fingerprint,
-        "split": {"how": "the two files were given", "same_book": False},
-        "sources": [str(folder)],
-    }
-    return TokenData(
-        folder, fingerprint, vocab_size, end_of_text, tokenizer_fingerprint, sets["train"], sets["val"], meta
-    )
-
-
-def foreign_type(path: Path, vocab_size: int) -> np.dtype[Any]:
-    """uint32 if the file's head, read so, lies in the vocabulary, else uint16: two of those, read as one, are huge."""
-    head = np.fromfile(path, dtype=np.uint32, count=4096)
-    wide = path.stat().st_size % 4 == 0 and len(head) > 0 and int(head.max()) < vocab_size
-    return np.dtype(np.uint32 if wide else np.uint16)
-
-
-def _describe(ids: NDArray[np.unsignedinteger], end_of_text: int, decode: Any) -> TokenSet:
-    """A foreign stream with its documents found and its text counted (a sample of at most a million tokens, scaled)."""
-    ends = np.flatnonzero(np.asarray(ids) == end_of_text)
-    starts = np.unique(np.append(0, ends)).astype(np.uint64)
-    sample = np.asarray(ids[:1_000_000])
-    text = decode([int(i) for i in sample if i != end_of_text])
-    content = len(ids) - len(ends)
-    scale = content / max(1, int((sample != end_of_text).sum()))
-    return TokenSet(
-        ids, starts, content, round(len(text.encode("utf-8")) * scale), round(sum(map(str.isalpha, text)) * scale)
-    )
+    content = place - len(starts) - markers
+    return TokenSet(every, np.array(starts, dtype=np.uint64), content, size, letters, tokenizer.control)

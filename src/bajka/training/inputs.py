@@ -7,15 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bajka.config import Settings
-from bajka.corpus import Corpus, Split, read_corpus, split_documents
+from bajka.corpus import Corpus, Split, Template, read_corpus, split_documents
 from bajka.errors import CorpusError, SettingsError
-from bajka.tokenizer import Tokenizer, choose_vocab_size, train_tokenizer
+from bajka.progress import Progress, silent
+from bajka.tokenizer import TRAINED_TO_SIZE, Tokenizer, choose_vocab_size, gguf_note, train_tokenizer
+from bajka.tokens.foreign import is_token_folder, open_foreign_bins
 from bajka.tokens.prepare import prepare
-from bajka.tokens.store import TokenData, is_token_folder, open_foreign_bins, open_token_data
+from bajka.tokens.store import TokenData, open_token_data
 from bajka.training.plan import CorpusFacts
 
 Say = Callable[[str], None]
+
+_SHOWN = 10  # files named one by one
 
 
 @dataclass(frozen=True)
@@ -50,24 +56,29 @@ def name_of(settings: Settings) -> str:
     return name if len(texts) == 1 else f"{name}-and-more"
 
 
-def prepare_inputs(settings: Settings, *, parent: Path, say: Say, tokenizer: Tokenizer | None = None) -> Inputs:
+def prepare_inputs(
+    settings: Settings, *, parent: Path, say: Say, tokenizer: Tokenizer | None = None, progress: Progress = silent
+) -> Inputs:
     """Read the texts, split them, make or take the tokenizer, encode; a folder of token files is taken as it is.
 
-    `tokenizer` overrules the settings (that of the weights training starts from). Ids go to a folder of `parent`.
+    `tokenizer` overrules the settings (that of the weights training starts from). Cleaned texts and ids go to folders
+    of `parent`.
     """
     texts = settings.corpus.texts
     if len(texts) == 1 and is_token_folder(Path(texts[0]).expanduser()):
         return _given_tokens(Path(texts[0]).expanduser(), settings, tokenizer, say)
     name = name_of(settings)
-    _, split = read_and_split(settings, say)
+    _, split = read_and_split(settings, say, keep=parent / name, progress=progress)
     if tokenizer is None:
         tokenizer = make_tokenizer(settings, split, say)
-    data = prepare(split, tokenizer, parent=parent, name=name)
-    for side, tokens in (("Training", data.train), ("Validation", data.validation)):
-        say(
-            f"{side}: {len(tokens):,} tokens in {len(tokens.starts):,} documents, "
-            f"{tokens.bytes:,} bytes ({tokens.bytes_per_token:.2f} bytes a token)."
-        )
+    data = prepare(split, tokenizer, parent=parent, name=name, progress=progress)
+    sides = (("Training", data.train), ("Validation", data.validation), ("Test", data.test))
+    for side, tokens in sides:
+        if tokens is not None:
+            say(
+                f"{side}: {len(tokens):,} tokens in {len(tokens.starts):,} documents, "
+                f"{tokens.bytes:,} bytes ({tokens.bytes_per_token:.2f} bytes a token)."
+            )
     return Inputs(data, tokenizer, openings_of(data, tokenizer))
 
 
@@ -80,37 +91,56 @@ def open_inputs(settings: Settings, folder: Path, *, tokenizer: Tokenizer | None
     return Inputs(data, tokenizer, openings_of(data, tokenizer))
 
 
-def read_and_split(settings: Settings, say: Say) -> tuple[Corpus, Split]:
+def read_and_split(
+    settings: Settings, say: Say, *, keep: Path | None = None, progress: Progress = silent
+) -> tuple[Corpus, Split]:
     """The documents and their split, with what a person should know of them said."""
-    corpus = read_corpus(settings.corpus)
+    corpus = read_corpus(settings.corpus, settings.cleaning, keep=keep, progress=progress)
+    if corpus.news:
+        say(corpus.news)
     say(f"Read {len(corpus.documents):,} documents, {corpus.bytes:,} bytes, {corpus.letters:,} letters.")
+    noted = [file for file in corpus.files if file.note]
+    for file in noted[:_SHOWN]:
+        say(f"  {file.name}: {file.note}")
+    if len(noted) > _SHOWN:
+        say(f"  ... and notes on {len(noted) - _SHOWN:,} more files; `bajka inspect` lists them all.")
     for file in corpus.files:
-        if file.note:
-            say(f"  {file.name}: {file.note}")
         if not file.encoding.sure:
             say(f"  UNSURE: {file.name} was read as {file.encoding.name}: {file.encoding.sample}")
-    for skipped in corpus.skipped[:10]:
+    for skipped in corpus.skipped[:_SHOWN]:
         say(f"  Skipped {skipped.name}: {skipped.reason}")
-    if len(corpus.skipped) > 10:
-        say(f"  ... and {len(corpus.skipped) - 10} more; `bajka inspect` lists them all.")
+    if len(corpus.skipped) > _SHOWN:
+        say(f"  ... and {len(corpus.skipped) - _SHOWN:,} more; `bajka inspect` lists them all.")
+    if corpus.changes:
+        changed = (f"{step} {change.documents:,}" for step, change in corpus.changes.items())
+        say(f"Cleaned (documents changed): {', '.join(changed)}.")
+    for reason, count in corpus.left_out.items():
+        say(f"Left out: {count:,} documents, {reason}.")
     split = split_documents(corpus, settings.corpus)
     say(f"{split.how[0].upper()}{split.how[1:]}.")
+    for reason, count in split.left_out.items():
+        say(f"In no part of the split: {count:,} documents, {reason}.")
     return corpus, split
 
 
 def make_tokenizer(settings: Settings, split: Split, say: Say) -> Tokenizer:
     """The tokenizer of a new run: trained on the training side alone, or taken from where the settings say."""
-    total = split.train_bytes
-    size, reason = choose_vocab_size(total)
-    if settings.tokenizer.vocab_size is not None:
-        size, reason = settings.tokenizer.vocab_size, "you set it"
-    tokenizer = train_tokenizer(settings.tokenizer, (d.text for d in split.train), vocab_size=size)
-    if settings.tokenizer.tokenizer != "bpe":
-        say(f"Tokenizer: {settings.tokenizer.tokenizer}, {tokenizer.vocab_size:,} entries.")
+    wanted = settings.tokenizer
+    size, reason = choose_vocab_size(split.train_bytes)
+    if wanted.vocab_size is not None:
+        size, reason = wanted.vocab_size, "you set it"
+    tokenizer = train_tokenizer(wanted, (document.text for document in split.train), vocab_size=size, say=say)
+    if wanted.tokenizer not in TRAINED_TO_SIZE:
+        say(f"Tokenizer: {wanted.tokenizer}, {tokenizer.vocab_size:,} entries.")
     elif tokenizer.vocab_size < size:
         say(f"Vocabulary: {tokenizer.vocab_size:,} entries; {size:,} were wanted ({reason}), the text has no more.")
     else:
         say(f"Vocabulary: {tokenizer.vocab_size:,} entries ({reason}).")
+    if note := gguf_note(tokenizer):
+        say(note)
+    if settings.corpus.template:
+        template = Template.parse(settings.corpus.template)
+        tokenizer = tokenizer.with_markers(template.markers, template=template.source)
     return tokenizer
 
 
@@ -120,7 +150,10 @@ def openings_of(data: TokenData, tokenizer: Tokenizer, *, count: int = 3, words:
     places = starts if len(starts) >= count else [len(ids) * i // count for i in range(count)]
     found = []
     for place in (places[len(places) * i // count] for i in range(count)):
-        text = tokenizer.decode(int(i) for i in ids[place : place + 64] if i != data.end_of_text).replace("\ufffd", "")
+        some = ids[place : place + 256]
+        last_marker = np.flatnonzero(np.isin(some, list(tokenizer.markers.values())))[-1:]
+        some = some[last_marker[0] + 1 :] if len(last_marker) else some
+        text = tokenizer.decode(int(i) for i in some[:64] if i != data.end_of_text).replace("\ufffd", "")
         found.append(_opening(text, words=words, whole=place in starts))
     return tuple(dict.fromkeys(opening for opening in found if opening))
 
@@ -140,7 +173,7 @@ def _given_tokens(folder: Path, settings: Settings, tokenizer: Tokenizer | None,
         named = settings.tokenizer.tokenizer
         if (folder / "tokenizer.json").is_file() and named == "bpe":
             tokenizer = Tokenizer.load(folder)
-        elif named in ("bpe", "characters", "bytes"):
+        elif named in {*TRAINED_TO_SIZE, "characters", "bytes"}:
             raise SettingsError(
                 f"{folder} holds token ids, but not what made them. Name the tokenizer: --tokenizer gpt2, or the path "
                 "of a tokenizer.json."

@@ -62,7 +62,9 @@ def _prepare(life: Life, machine: Machine, base: LoadedModel | None, log: Log) -
     settings, run = life.settings, life.run
     log.say(f"Machine: {machine.name}, {machine.precision}.")
     tokenizer = None if base is None else base.tokenizer.with_start()
-    inputs = prepare_inputs(settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer)
+    inputs = prepare_inputs(
+        settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer, progress=log.view.working
+    )
     plan = make_plan(
         settings,
         inputs.facts,
@@ -166,7 +168,9 @@ def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log:
     else:
         log.say(f"The prepared data {folder} is gone; preparing it again.")
         settings = settings_with(life.settings, texts=facts["texts"])
-        inputs = prepare_inputs(settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer)
+        inputs = prepare_inputs(
+            settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer, progress=log.view.working
+        )
     if inputs.data.fingerprint != facts["fingerprint"] or tokenizer.fingerprint != facts["tokenizer"]:
         raise RunError(
             f"The texts or the tokenizer are not those of {run.path} (data {inputs.data.fingerprint}, was "

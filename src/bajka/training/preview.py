@@ -10,22 +10,23 @@ import tomli_w
 from bajka.checkpoint.model_folder import load_model
 from bajka.config import SECTION_OF, Settings, wishes
 from bajka.hardware import find_machine, matmul_rate
+from bajka.progress import Progress, silent
 from bajka.tokens.store import token_set
 from bajka.training.inputs import make_tokenizer, read_and_split
 from bajka.training.plan import CorpusFacts, Plan, describe, make_plan
 
 
-def preview(settings: Settings, *, say: Callable[[str], None]) -> Plan:
+def preview(settings: Settings, *, say: Callable[[str], None], progress: Progress = silent) -> Plan:
     """The plan of `train` with these settings, said with its reasons."""
     machine = find_machine(settings.hardware)
     say(f"Machine: {machine.name}, {machine.precision}.")
     base = load_model(settings.train.from_model) if settings.train.from_model else None
-    corpus, split = read_and_split(settings, say)
+    corpus, split = read_and_split(settings, say, progress=progress)
     tokenizer = base.tokenizer.with_start() if base else make_tokenizer(settings, split, say)
-    train = token_set([d.text for d in split.train], tokenizer)
+    train = token_set(split.train, tokenizer)
     facts = CorpusFacts(
         train_tokens=len(train),
-        validation_tokens=len(token_set([d.text for d in split.validation], tokenizer)),
+        validation_tokens=len(token_set(split.validation, tokenizer)),
         documents=len(split.train),
         bytes=corpus.bytes,
         vocab_size=tokenizer.vocab_size,

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text as RichText
 
+from bajka.progress import ConsoleProgress
 from bajka.training.steps import StepReport
 
 
@@ -18,6 +19,9 @@ class View(Protocol):
 
     def say(self, line: str) -> None:
         """A sentence for the person."""
+
+    def working(self, what: str, done: int, total: int) -> None:
+        """How far the work before the first step is (see `bajka.progress`)."""
 
     def step(self, report: StepReport, *, share: float, seconds_left: float | None, speed: float, memory: int) -> None:
         """One optimizer step: share of the run done, tokens/s, bytes in use."""
@@ -30,6 +34,9 @@ class SilentView:
     """Says nothing: for tests and other processes of a job."""
 
     def say(self, line: str) -> None:
+        """Nothing."""
+
+    def working(self, what: str, done: int, total: int) -> None:
         """Nothing."""
 
     def step(self, report: StepReport, *, share: float, seconds_left: float | None, speed: float, memory: int) -> None:
@@ -46,10 +53,16 @@ class ConsoleView:
         self.console = console or Console(highlight=False, soft_wrap=True)
         self._now, self._last = now, -1e9
         self._progress: Progress | None = None
+        self._working = ConsoleProgress(self.console)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
+        self._working.close()
         self.console.print(RichText(line))
+
+    def working(self, what: str, done: int, total: int) -> None:
+        """A bar of its own, for what comes before the first step."""
+        self._working(what, done, total)
 
     def step(self, report: StepReport, *, share: float, seconds_left: float | None, speed: float, memory: int) -> None:
         """Move the bar at every step; elsewhere print a line every ten seconds."""
@@ -65,7 +78,8 @@ class ConsoleView:
             self.console.print(RichText(f"{share:4.0%}  {facts}"))
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bars away."""
+        self._working.close()
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

@@ -20,6 +20,7 @@ def generate(
     model: Annotated[str, tyro.conf.Positional],
     prompts: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1,
+    field: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=VALUE"), tyro.conf.UseAppendAction] = (),
     max_new_tokens: int | None = None,
     temperature: float | None = None,
     top_k: int | None = None,
@@ -38,6 +39,7 @@ def generate(
         model: runs/NAME, a folder, or a name on the hub.
         prompts: Beginnings of texts; none begins a new text.
         n: Texts for each prompt.
+        field: What the text is to be like, for a model trained with a template: --field title="The Iron Fox".
         max_new_tokens: Longest text, in tokens (default: the run's, else 120).
         temperature: Randomness; 0 always takes the likeliest token (default: the run's, else 0.8).
         top_k: Choose among this many likeliest tokens.
@@ -59,13 +61,14 @@ def generate(
         "repetition_penalty": repetition_penalty,
     }
     beginnings = [*prompts, *_lines(prompts_file)] or [""]
-    _write(model, beginnings, n, {k: v for k, v in wanted.items() if v is not None}, stop, seed, output, device)
+    _write(model, beginnings, n, field, {k: v for k, v in wanted.items() if v is not None}, stop, seed, output, device)
 
 
 def _write(
     name: str,
     prompts: list[str],
     n: int,
+    field: tuple[str, ...],
     wanted: dict[str, Any],
     stop: tuple[str, ...],
     seed: int | None,
@@ -74,11 +77,13 @@ def _write(
 ) -> None:
     """Check what can be checked, load the model, write, show or save."""
     from bajka.generation.output import check_output, save_texts
+    from bajka.generation.prompt import parse_fields
     from bajka.generation.write import clamp, generate
     from bajka.hardware import choose_device
 
     if output is not None:
         check_output(output)
+    fields = parse_fields(field)
     sampling = _sampling(name, wanted, stop, seed)
     if n < 1:
         raise InputError(f"-n {n}: ask for at least 1 text per prompt.")
@@ -98,6 +103,7 @@ def _write(
         loaded.tokenizer,
         prompts,
         n=n,
+        fields=fields,
         sampling=sampling,
         on_piece=(lambda _, piece: _show(piece)) if one else None,
         on_done=None

@@ -1,39 +1,46 @@
-"""`bajka inspect`: what the texts are, as tables or as JSON."""
+"""`bajka inspect`: what the texts are, as a table, a page, or JSON."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.table import Table
 
 from bajka.cli.arguments import given, wishes_type
-from bajka.cli.common import console, read_settings
+from bajka.cli.common import console, read_settings, shown_progress
 
 if TYPE_CHECKING:
     from bajka.corpus import CorpusReport
+    from bajka.corpus.report import CleaningStep
 
     Wishes = Any
 else:
-    Wishes = wishes_type("corpus")
+    Wishes = wishes_type("corpus", "cleaning")
 
 
 def inspect(
     texts: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXTS")],
     json: bool = False,
+    page: Path = Path("report.html"),
     settings: Wishes = Wishes() if not TYPE_CHECKING else None,  # noqa: B008
 ) -> None:
-    """Show what TEXTS are: documents, encodings, scripts, lengths, duplicates, what was skipped, the split.
+    """Show what TEXTS are: documents, encodings, languages, duplicates, what cleaning changed, the split.
+
+    The page holds the same with examples: what each step changed, the commonest words, some documents.
 
     Args:
         texts: Files, folders, or a settings page.
-        json: Print the report as JSON instead of tables.
+        json: Print the report as JSON instead, and write no page.
+        page: Where to write the page; written anew each time.
     """
     from bajka.corpus import inspect_corpus, read_corpus, split_documents
     from bajka.errors import CorpusError
 
     wanted, _, _ = read_settings(texts, given(settings))
-    corpus = read_corpus(wanted.corpus)
+    with shown_progress() as progress:
+        corpus = read_corpus(wanted.corpus, wanted.cleaning, progress=progress)
     try:
         split, trouble = split_documents(corpus, wanted.corpus), None
     except CorpusError as error:
@@ -43,8 +50,25 @@ def inspect(
         print(report.model_dump_json(indent=2))
     else:
         _show(report)
+        _write_page(report, page, title=" and ".join(Path(text).name or text for text in wanted.corpus.texts))
     if trouble is not None:
         raise trouble
+
+
+def _changed(step: CleaningStep) -> str:
+    return f"{step.documents:,} documents, {step.characters:,} characters"
+
+
+def _write_page(report: CorpusReport, path: Path, *, title: str) -> None:
+    """Write the HTML page; a file of that name that is not ours stays."""
+    from bajka import durable
+    from bajka.corpus.page import OURS, report_page
+    from bajka.errors import SettingsError
+
+    if path.exists() and (path.is_dir() or OURS not in path.read_bytes()[:1000]):
+        raise SettingsError(f"{path} exists and is no report of ours, so it stays. Choose another name with --page.")
+    durable.write_text(path, report_page(report, title=title))
+    console().print(f"The page with examples: {path}", markup=False)
 
 
 def _show(report: CorpusReport) -> None:
@@ -54,15 +78,19 @@ def _show(report: CorpusReport) -> None:
     rows = [
         ("documents", f"{report.documents:,} in {report.files:,} files"),
         ("size", f"{report.bytes:,} bytes, {report.letters:,} letters, {report.words:,} words"),
+        ("read", f"{report.bytes_read:,} bytes"),
         ("encodings", ", ".join(f"{name} ({count:,})" for name, count in report.encodings.items())),
         ("scripts", ", ".join(f"{name} {share:.1%}" for name, share in report.scripts.items())),
+        ("languages", ", ".join(f"{name} ({count:,})" for name, count in report.vocabulary.languages.items())),
         (
             "lengths",
             f"{report.lengths.shortest:,} to {report.lengths.longest:,} characters, median {report.lengths.median:,.0f}, "
             f"mean {report.lengths.mean:,.0f}",
         ),
-        ("duplicates", f"{report.duplicates.documents:,} exact ({report.duplicates.share:.1%})"),
+        ("duplicates", f"{report.duplicates.equal:,} equal, {report.duplicates.nearly_equal:,} nearly equal"),
     ]
+    rows += [(f"cleaned: {one.step}", _changed(one)) for one in report.cleaning]
+    rows += [("left out", f"{count:,} documents, {reason}") for reason, count in report.left_out.items()]
     if report.split is not None:
         split = report.split
         rows += [
@@ -70,8 +98,9 @@ def _show(report: CorpusReport) -> None:
             ("training", f"{split.train_documents:,} documents, {split.train_bytes:,} bytes"),
             ("validation", f"{split.validation_documents:,} documents, {split.validation_bytes:,} bytes"),
         ]
-        if split.dropped:
-            rows.append(("left out", f"{split.dropped:,} documents whose text stands in validation"))
+        if split.test_documents:
+            rows.append(("test", f"{split.test_documents:,} documents, {split.test_bytes:,} bytes"))
+        rows += [("in no part", f"{count:,} documents, {reason}") for reason, count in split.left_out.items()]
     rows.append(("enough for", report.enough_for))
     for name, value in rows:
         facts.add_row(name, value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from bajka.cli.arguments import given, wishes_type
-from bajka.cli.common import read_settings, say
+from bajka.cli.common import read_settings, say, shown_progress
 
 if TYPE_CHECKING:
     Wishes = Any
@@ -30,7 +30,8 @@ def plan(
     wanted, _, _ = read_settings(texts, given(settings))
     from bajka.training.preview import preview, settings_page
 
-    planned = preview(wanted, say=say)
+    with shown_progress() as progress:
+        planned = preview(wanted, say=say, progress=progress)
     if output is not None:
         from bajka import durable
         from bajka.errors import SettingsError

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from bajka.cli.arguments import given, wishes_type
-from bajka.cli.common import read_settings, say
+from bajka.cli.common import read_settings, say, shown_progress
 
 if TYPE_CHECKING:
     Wishes = Any
 else:
-    Wishes = wishes_type("corpus", "tokenizer")
+    Wishes = wishes_type("corpus", "cleaning", "tokenizer")
 
 
 def prepare(
@@ -30,5 +30,6 @@ def prepare(
     wanted, _, _ = read_settings(texts, given(settings))
     from bajka.training.inputs import prepare_inputs
 
-    inputs = prepare_inputs(wanted, parent=out, say=say)
+    with shown_progress() as progress:
+        inputs = prepare_inputs(wanted, parent=out, say=say, progress=progress)
     say(f"Prepared: {inputs.data.folder}. Train on it: bajka train {inputs.data.folder}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from pathlib import Path
 
 import pytest
 
-from bajka.config import CorpusSettings
-from bajka.corpus import read_corpus
-from bajka.corpus.encodings import decode
+from bajka.formats import UnreadableError, parse_overrides
+from bajka.formats.decoding import decode
 
 CROATIAN = """Bio jednom jedan ribar koji je živio u maloj kući pokraj mora sa svojom ženom i kćeri. Svakoga dana
 išao je na more, ali riba nije bilo. Žena mu reče: »Što ćemo večeras jesti?« A on šuteći uze mrežu i pođe još jednom.
@@ -74,13 +75,72 @@ def test_utf8_is_not_shown_as_a_guess() -> None:
     assert (guess.name, guess.sure, guess.sample) == ("utf-8", True, "")
 
 
-def test_an_encoding_can_be_overruled_by_file(tmp_path: Path) -> None:
-    (tmp_path / "poems").mkdir()
-    (tmp_path / "poems" / "a.txt").write_bytes("шум".encode("koi8-r"))
-    (tmp_path / "b.txt").write_bytes("шум".encode("cp866"))
-    wishes = ("*=cp866", "poems/*=koi8-r")
-    corpus = read_corpus(CorpusSettings(texts=(str(tmp_path),), encoding=wishes))
-    assert [document.text for document in corpus.documents] == ["шум", "шум"]
+def test_an_encoding_can_be_overruled_by_file() -> None:
+    everywhere, poems = parse_overrides(("*=cp866", "poems/*=koi8-r"))
+    assert everywhere.matches("b.txt")
+    assert poems.matches("a.txt", "poems/a.txt")
+    assert not poems.matches("b.txt")
+    assert decode("шум".encode("koi8-r"), name="a.txt", encoding=poems.encoding)[0] == "шум"
+
+
+def long(text: str, length: int) -> str:
+    """The sentences over and over in changing order, so that no two pieces are equal."""
+    sentences = [sentence.strip() + "." for sentence in text.replace("。", ".").split(".") if sentence.strip()]
+    order = random.Random(length)
+    pieces: list[str] = []
+    while sum(map(len, pieces)) < length:
+        pieces += [*order.sample(sentences, len(sentences)), "\n"]
+    return " ".join(pieces)[:length]
+
+
+OLD = [
+    *((CROATIAN, encoding) for encoding in ("iso8859-2", "cp852", "cp1250")),
+    *((RUSSIAN, encoding) for encoding in ("cp1251", "koi8-r", "cp866")),
+    *((SERBIAN, encoding) for encoding in ("cp1251", "iso8859-5")),
+    *((JAPANESE, encoding) for encoding in ("shift_jis", "euc_jp")),
+    (CHINESE, "gb18030"),
+    (GERMAN, "cp1252"),
+]
+UNICODE = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
+
+
+@pytest.mark.parametrize("length", [200, 1_000, 30_000])
+@pytest.mark.parametrize(("text", "encoding"), OLD)
+def test_old_encodings_are_right_at_every_length(text: str, encoding: str, length: int) -> None:
+    data = long(text, length).encode(encoding, "ignore")
+    assert decode(data, name="a.txt")[0] == data.decode(encoding)
+
+
+@pytest.mark.parametrize("length", [200, 1_000, 30_000])
+@pytest.mark.parametrize("text", [CROATIAN, RUSSIAN, SERBIAN, JAPANESE, CHINESE, GERMAN])
+def test_unicode_with_and_without_its_mark_is_right_in_every_language(text: str, length: int) -> None:
+    text = long(text, length)
+    for encoding in UNICODE:
+        decoded, guess = decode(text.encode(encoding), name="a.txt")
+        assert (decoded, guess.sure) == (text, True), encoding
+
+
+def test_wide_chinese_without_any_space_is_right() -> None:
+    text = "".join(CHINESE.split())
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32-be"):
+        assert decode(text.encode(encoding), name="a.txt")[0] == text, encoding
+
+
+@pytest.mark.parametrize("wrong", [b"\xff", b"\xc3(", b"\xf0\x9f\x98", b"\x80"])
+def test_a_wrong_byte_anywhere_in_utf8_is_refused(wrong: bytes) -> None:
+    data = long(CROATIAN, 3_000).encode()
+    for place in range(0, len(data), len(data) // 50):
+        with pytest.raises(UnreadableError, match="not valid UTF-8"):
+            decode(data[:place] + wrong + data[place:], name="a.txt")
+
+
+@pytest.mark.parametrize(("text", "encoding"), [*OLD, (RUSSIAN, "utf-16"), (JAPANESE, "utf-16-le")])
+def test_damage_never_leaves_a_replacement_character(text: str, encoding: str) -> None:
+    data = long(text, 600).encode(encoding, "ignore")
+    for place in range(0, len(data), len(data) // 50):
+        with contextlib.suppress(UnreadableError):
+            decoded, _ = decode(data[:place] + b"\xff\x00\x81"[place % 3 :][:1] + data[place:], name="a.txt")
+            assert "\ufffd" not in decoded
 
 
 REAL = Path(__file__).parents[3] / "shared" / "corpora"

@@ -155,3 +155,26 @@ LANGUAGES = (
     ),
     Language("Korean", "hangul", "", "이 그 수 것 있는 그는 한 나는 하는 그리고 내 그녀는 더 또 안"),
 )
+
+_CYRILLIC = ("Russian", "Ukrainian", "Belarusian", "Bulgarian", "Serbian", "Macedonian")
+_WESTERN = (
+    *("English", "German", "French", "Italian", "Spanish", "Portuguese", "Dutch", "Danish and Norwegian", "Swedish"),
+    *("Finnish", "Icelandic"),
+)
+_CENTRAL = ("Polish", "Czech", "Slovak", "Hungarian", "Romanian", "Slovene", "Croatian", "German")
+_BALTIC = ("Estonian", "Latvian", "Lithuanian")
+MADE_FOR: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("cp1250", "iso8859_2", "cp852", "mac_latin2"), _CENTRAL),
+    **dict.fromkeys(("cp1251", "koi8_r", "koi8_u", "cp866", "iso8859_5", "cp855", "mac_cyrillic"), _CYRILLIC),
+    **dict.fromkeys(("cp1252", "iso8859_15", "latin_1", "iso8859_1", "cp850", "cp858", "mac_roman"), _WESTERN),
+    **dict.fromkeys(("cp1257", "iso8859_13", "cp775"), _BALTIC),
+    **dict.fromkeys(("cp1254", "iso8859_9", "cp857"), ("Turkish",)),
+    **dict.fromkeys(("cp1253", "iso8859_7", "cp737"), ("Greek",)),
+    **dict.fromkeys(("cp1255", "iso8859_8", "cp862"), ("Hebrew",)),
+    **dict.fromkeys(("cp1256", "iso8859_6", "cp864"), ("Arabic",)),
+    **dict.fromkeys(("cp932", "euc_jp"), ("Japanese",)),
+    "gb18030": ("Chinese (simplified)", "Chinese (traditional)"),
+    "big5": ("Chinese (traditional)",),
+    "cp949": ("Korean",),
+}
+"""The languages that an old encoding was made for: any other under it is unlikely, though it may look possible."""

@@ -8,6 +8,7 @@ read 6 as cp1250.
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
 from collections import Counter
@@ -17,7 +18,7 @@ from itertools import pairwise
 
 from charset_normalizer import from_bytes
 
-from bajka.corpus.languages import LANGUAGES, Language
+from bajka.formats.languages import LANGUAGES, MADE_FOR, Language
 
 CLASSICAL = (
     *("cp1250", "iso8859_2", "cp852", "cp1251", "koi8_r", "koi8_u", "cp866", "iso8859_5", "cp855", "mac_cyrillic"),
@@ -34,10 +35,17 @@ _FAULTS_IF_SURE = 0.05
 _ENOUGH_EVIDENCE = 3  # characters outside ASCII
 _CLEARLY_CHEAPER = 0.15  # either this much less cost,
 _FEWER_FAULTS, _TIMES_FEWER = 3, 4  # or so many faults fewer, and so many times fewer
+_FAULT = 3.0  # cost of a fault, where a letter of the language costs up to 0.2
+_NOT_AT_HOME = 0.1  # cost of a language that an encoding was not made for
+_RARELY_USED, _RARE = frozenset(("mac_cyrillic", "mac_roman", "mac_latin2", "cp855", "iso8859_5")), 0.02
 _SAMPLE = 4_000  # characters scored, from the lines that are not ASCII
 _PIECE = 400  # characters: a longer line is sampled in pieces
 _WORD = re.compile(r"[^\W\d_]+")
-_SIGN_IN_WORD = re.compile(r"(?<=[^\W\d_])[^\w\s\x00-\x7f’‘–—…‑ʼ·・]+(?=[^\W\d_])")
+_SIGN_IN_WORD = re.compile(
+    r"(?<=[^\W\d_])[^\w\s\x00-\x7f’‘–—…‑ʼ·・]+(?=[^\W\d_])"
+    r"|(?<=[^\W\d_lL])·(?=[^\W\d_])"  # Catalan has l·l
+    r"|[©®¾½¼¹²³ªº†‡¦¨¯¸¬¤]+(?=[^\W\d_])|(?<=[^\W\d_])[€£¥¢]"
+)
 _PLAIN_SIGNS = frozenset("°§©®™№€£½¼¾²³´`×±¬○●◎△▲□■◇◆☆★※→←↑↓〓〒＝＋｜￣￥＜＞～÷∞−")
 _COMMON_HAN = {  # rows of the old standards that hold the characters in daily use: codec, first and last lead byte
     "Japanese": ("euc_jp", 0xB0, 0xCF),
@@ -88,9 +96,12 @@ class _Counts:
     words: Counter[str]
 
 
-def guess_encoding(data: bytes) -> Guess | None:
-    """The most plausible reading of bytes that are not UTF-8; None when no encoding decodes them at all."""
-    readings = sorted(_readings(data), key=lambda reading: reading.cost)
+def guess_encoding(data: bytes, whole: bool = True) -> Guess | None:
+    """The most plausible reading of bytes that are not UTF-8; None when no encoding decodes them at all.
+
+    Not `whole`: the bytes may end in the middle of a letter.
+    """
+    readings = sorted(_readings(data, whole=whole), key=lambda reading: reading.cost)
     if not readings:
         return None
     best, others = readings[0], readings[1:]
@@ -104,16 +115,22 @@ def _clearly_better(best: Reading, other: Reading) -> bool:
     return other.faults >= max(best.faults + _FEWER_FAULTS, best.faults * _TIMES_FEWER)
 
 
-def _readings(data: bytes) -> list[Reading]:
+def read_as(data: bytes, encoding: str, *, whole: bool = True) -> Reading:
+    """The bytes under one encoding, scored; raises `UnicodeError` when they are not in it."""
+    return _read(codecs.getincrementaldecoder(encoding)().decode(data, final=whole), encoding)
+
+
+def _readings(data: bytes, *, whole: bool) -> list[Reading]:
     """Every strict decoding, scored; candidates that give the same text are one reading."""
     found: dict[str, Reading] = {}
     for encoding in _candidates(data):
         try:
-            text = data.decode(encoding)
-        except (UnicodeDecodeError, LookupError):
+            text = codecs.getincrementaldecoder(encoding)().decode(data, final=whole)
+        except (UnicodeError, LookupError):
             continue
-        if text not in found:
-            found[text] = _read(text, encoding)
+        reading = _read(text, encoding)
+        if text not in found or reading.cost < found[text].cost:
+            found[text] = reading
     return list(found.values())
 
 
@@ -125,7 +142,12 @@ def _candidates(data: bytes) -> tuple[str, ...]:
 def _read(text: str, encoding: str) -> Reading:
     """The reading with the language that makes it cheapest."""
     counts = _count(_not_ascii_parts(text))
-    cost, faults, language = min((*_cost(language, counts), language.name) for language in LANGUAGES)
+    at_home = MADE_FOR.get(encoding, ())
+    judged = [(language.name, *_cost(language, counts)) for language in LANGUAGES]
+    cost, language, faults = min(
+        (cost + _NOT_AT_HOME * (name not in at_home) + _RARE * (encoding in _RARELY_USED), name, faults)
+        for name, cost, faults in judged
+    )
     return Reading(encoding, text, language, cost, faults, max(1, counts.total))
 
 
@@ -180,7 +202,7 @@ def _cost(language: Language, counts: _Counts) -> tuple[float, int]:
     faults += sum(count for character, count in counts.han.items() if character not in common)
     rank = sum(language.ranks.get(letter, 0) * count for letter, count in counts.letters.items())
     total = max(1, counts.total)
-    return faults / total + 0.2 * rank / total - 0.3 * _familiar(language, counts), faults
+    return _FAULT * faults / total + 0.2 * rank / total - 0.3 * _familiar(language, counts), faults
 
 
 def _familiar(language: Language, counts: _Counts) -> float:

@@ -1,0 +1,257 @@
+"""One pass over the sources: each is read, its documents cleaned and added to the store, or it is skipped by name."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ByteSize, TypeAdapter
+
+from bajka.cleaning import Change, Cleaner
+from bajka.config import CleaningSettings, CorpusSettings
+from bajka.corpus.characters import count_letters
+from bajka.corpus.document import FileFacts, text_key
+from bajka.corpus.sources import Source
+from bajka.corpus.store import StoreWriter
+from bajka.corpus.template import Template
+from bajka.errors import CorpusError, SettingsError
+from bajka.formats import (
+    Account,
+    Document,
+    EncodingGuess,
+    Opened,
+    Skipped,
+    UnreadableError,
+    cut_near,
+    open_path,
+    parse_overrides,
+    read_opened,
+)
+from bajka.progress import Progress
+
+_COMMIT_BYTES = 64_000_000
+_COMMIT_SECONDS = 30.0
+_TELL_SECONDS = 0.2
+
+
+@dataclass
+class Gathering:
+    """What is to be said of the sources that were read."""
+
+    files: list[FileFacts] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    patterns: list[str] = field(default_factory=list)
+
+    def add(self, other: Gathering) -> None:
+        """Take in what was gathered from one more source."""
+        self.files += other.files
+        self.skipped += other.skipped
+        for step, change in other.changes.items():
+            total = Change(**self.changes.get(step, {}))
+            total.add(Change(**change))
+            self.changes[step] = asdict(total)
+        self.left_out = dict(Counter(self.left_out) + Counter(other.left_out))
+        self.patterns = sorted({*self.patterns, *other.patterns})
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> Gathering:
+        """What `plain` gave."""
+        files = [FileFacts(**(one | {"encoding": EncodingGuess(**one["encoding"])})) for one in plain["files"]]
+        skipped = [Skipped(**one) for one in plain["skipped"]]
+        return cls(files, skipped, plain["changes"], plain["left_out"], plain.get("patterns", []))
+
+    @classmethod
+    def read(cls, path: Path) -> Gathering:
+        """What was written to a file."""
+        return cls.of(json.loads(path.read_text(encoding="utf-8")))
+
+
+def gather(
+    folder: Path,
+    found: Sequence[Source | Skipped],
+    settings: CorpusSettings,
+    cleaning: CleaningSettings,
+    progress: Progress,
+    *,
+    durably: bool,
+) -> Gathering:
+    """Read every source into the store in `folder`, going on where an earlier start was interrupted."""
+    with StoreWriter(folder, sketching=cleaning.near_duplicates) as writer:
+        if cleaning.duplicate_paragraphs and writer.entries:  # which paragraphs stood before is not in the journal
+            writer.begin_anew()
+        gathering = Gathering()
+        for entry in writer.entries:
+            gathering.add(Gathering.of(entry))
+        first = writer.entries[-1]["next"] if writer.entries else 0
+        reader = _Reader(writer, settings, cleaning, progress, found)
+        recent, since = Gathering(), time.monotonic()
+        for number, source in enumerate(found[first:], start=first + 1):
+            recent.add(reader.read(source))
+            done = reader.full or number == len(found)
+            if done or writer.waiting > _COMMIT_BYTES or time.monotonic() - since > _COMMIT_SECONDS:
+                writer.commit(recent.plain() | {"next": len(found) if reader.full else number}, durably=durably)
+                gathering.add(recent)
+                recent, since = Gathering(), time.monotonic()
+            if done:
+                break
+        if not writer.entries:  # no source at all
+            writer.commit(recent.plain() | {"next": 0}, durably=durably)
+    _check_patterns(settings, gathering)
+    return gathering
+
+
+class _Reader:
+    """Reads one source after the other into `writer`; `full` once the limit is reached."""
+
+    def __init__(
+        self,
+        writer: StoreWriter,
+        settings: CorpusSettings,
+        cleaning: CleaningSettings,
+        progress: Progress,
+        found: Sequence[Source | Skipped],
+    ) -> None:
+        self.writer, self.cleaning, self.progress = writer, cleaning, progress
+        self.template = Template.parse(settings.template) if settings.template else None
+        self.settings = _with_text_field(settings, self.template)
+        self.overrides = parse_overrides(settings.encoding)
+        self.cleaner = Cleaner(cleaning)
+        self.limit = limit_bytes(settings.limit)
+        self.full = self.limit is not None and writer.text_bytes >= self.limit
+        sizes = {one.path: one.path.stat().st_size for one in found if isinstance(one, Source) and one.path.is_file()}
+        self.total, self.done, self.sizes, self.told = sum(sizes.values()), 0, sizes, 0.0
+
+    def read(self, source: Source | Skipped) -> Gathering:
+        """What one source gave; its documents are in the store, or none of them."""
+        if isinstance(source, Skipped):
+            return Gathering(skipped=[source])
+        place, gathered = self.writer.place, Gathering()
+        try:
+            with closing(open_path(source.path, source.name, named=source.named)) as members:
+                for member in members:
+                    if isinstance(member, Skipped):
+                        gathered.skipped.append(member)
+                    else:
+                        self._read_member(member, gathered)
+                    if self.full:
+                        break
+        except UnreadableError as problem:
+            self.writer.take_back(place)
+            if source.named and problem.asks:
+                raise CorpusError(f"{source.name} cannot be used: {problem.reason}.") from problem
+            gathered = Gathering(skipped=[Skipped(source.name, problem.reason)])
+        else:
+            gathered.changes = {step: asdict(change) for step, change in self.cleaner.changes.items()}
+        self.cleaner.changes.clear()
+        self.done += self.sizes.get(source.path, 0)
+        self.progress("reading", self.done, self.total)
+        return gathered
+
+    def _read_member(self, member: Opened, gathered: Gathering) -> None:
+        """Add the documents of one file, or of one member of an archive; `gathered` says what came of it."""
+        place, account, counts = self.writer.place, Account(), Counter[str]()
+        encoding = self._overruled(member, gathered)
+        try:
+            with closing(read_opened(member, self.settings, account, encoding=encoding)) as documents:
+                for document in documents:
+                    counts[self._add(document)] += 1
+                    self._tell(member)
+                    if self.full:
+                        break
+        except UnreadableError as problem:
+            if member.named and problem.asks:
+                raise
+            self.writer.take_back(place)
+            gathered.skipped.append(Skipped(member.name, problem.reason))
+            return
+        kept = counts.pop("", 0)
+        gathered.files.append(
+            FileFacts(str(member.path), member.name, member.size, account.encoding, kept, account.note)
+        )
+        gathered.left_out = dict(Counter(gathered.left_out) + counts)
+
+    def _add(self, document: Document) -> str:
+        """Clean a document and put it into the store; the reason when it was left out, else ""."""
+        if self.template:
+            document = self.template.apply(document, self.cleaner.clean)
+        else:
+            document = replace(document, text=self.cleaner.clean(document.text))
+        if reason := self._too_short_or_long(document.text):
+            return reason
+        document = self._within_limit(document)
+        self.writer.add(
+            document,
+            letters=count_letters(document.text),
+            key=bytes.fromhex(text_key(document.text)),
+        )
+        return ""
+
+    def _too_short_or_long(self, text: str) -> str:
+        least, most = self.cleaning.minimum_characters, self.cleaning.maximum_characters
+        if not text.strip():
+            return "empty"
+        if least and len(text) < least:
+            return f"shorter than {least:,} characters"
+        return f"longer than {most:,} characters" if most and len(text) > most else ""
+
+    def _within_limit(self, document: Document) -> Document:
+        """The document, or what of it is still wanted, cut at a paragraph: then `full` is set."""
+        if self.limit is None:
+            return document
+        left = self.limit - self.writer.text_bytes
+        size = len(document.text.encode("utf-8"))
+        self.full = size >= left
+        if size <= left:
+            return document
+        wished = len(document.text.encode("utf-8")[:left].decode("utf-8", "ignore"))
+        place = cut_near(document.text, wished, within=max(1, min(wished, 2_000)))
+        markers = tuple((at, marker) for at, marker in document.markers if at < place)
+        return replace(document, text=document.text[:place], markers=markers)
+
+    def _overruled(self, member: Opened, gathered: Gathering) -> str | None:
+        """The encoding of the last pattern that fits a name of the file: as shown, within its folder, its own."""
+        names = (member.name, member.name.partition("/")[2] or member.name, member.name.rpartition("/")[2])
+        fitting = [override for override in self.overrides if override.matches(*names)]
+        gathered.patterns += [override.pattern for override in fitting]
+        return fitting[-1].encoding if fitting else None
+
+    def _tell(self, member: Opened) -> None:
+        """Say how far the reading is, now and then."""
+        now = time.monotonic()
+        if now - self.told > _TELL_SECONDS:
+            self.told = now
+            share = min(1.0, member.file.tell() / member.size) if member.size else 0.0
+            self.progress("reading", self.done + int(share * self.sizes.get(member.path, 0)), self.total)
+
+
+def limit_bytes(limit: str | None) -> int | None:
+    """Bytes that a wish such as "5MB" or "200 kB" means."""
+    return None if limit is None else int(TypeAdapter(ByteSize).validate_python(limit))
+
+
+def _with_text_field(settings: CorpusSettings, template: Template | None) -> CorpusSettings:
+    """With a template its last field is the text, if nothing else was said."""
+    if template is None or settings.field or settings.column:
+        return settings
+    return settings.model_copy(update={"field": template.fields[-1]})
+
+
+def _check_patterns(settings: CorpusSettings, gathering: Gathering) -> None:
+    for override in parse_overrides(settings.encoding):
+        if gathering.files and override.pattern not in gathering.patterns:
+            raise SettingsError(
+                f'The encoding pattern "{override.pattern}" fits none of the {len(gathering.files)} files, such as '
+                f"{gathering.files[0].name}. Correct it, or write *={override.encoding} for all files."
+            )

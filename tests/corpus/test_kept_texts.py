@@ -1,0 +1,144 @@
+"""Texts that are kept on disk: read once, read again when something changed, gone on with after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bajka.config import CleaningSettings, CorpusSettings
+from bajka.corpus import Corpus, read_corpus
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from bajka.config import CorpusSettings
+from bajka.corpus import gathering, read_corpus
+gathering._COMMIT_BYTES = 2_000
+places = iter(range(10**9))
+def progress(what, done, total):
+    if what == "reading" and next(places) == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+read_corpus(CorpusSettings(texts=(sys.argv[1],)), keep=Path(sys.argv[2]), progress=progress)
+"""
+
+
+def tales(folder: Path, count: int = 30) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        text = " ".join(
+            f"Tale {number} goes on and on, part {part}, until the fox {number * part} sleeps." for part in range(9)
+        )
+        (folder / f"{number:02}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+def read(texts: Path, keep: Path, **wishes: Any) -> Corpus:
+    cleaning = {name: wishes.pop(name) for name in list(wishes) if name in CleaningSettings.model_fields}
+    return read_corpus(CorpusSettings(texts=(str(texts),), **wishes), CleaningSettings(**cleaning), keep=keep)
+
+
+def content(folder: Path) -> dict[str, str]:
+    """What the documents are made of: hashes of the files that hold them."""
+    names = ("texts.bin", "extra.bin", "index.bin", "sketches.bin", "kept.bin", "groups.bin", "result.json")
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def only_folder(parent: Path) -> Path:
+    (folder,) = [path for path in parent.iterdir() if path.is_dir()]
+    return folder
+
+
+def test_texts_that_did_not_change_are_not_read_again(tmp_path: Path) -> None:
+    texts, keep = tales(tmp_path / "tales"), tmp_path / "data" / "tales"
+    first, again = read(texts, keep), read(texts, keep)
+    assert first.news == ""
+    assert again.news.startswith("The texts are as they were on ")
+    assert list(first.documents) == list(again.documents)
+
+
+def test_a_changed_and_a_new_file_are_named_and_the_old_texts_go(tmp_path: Path) -> None:
+    texts, keep = tales(tmp_path / "tales"), tmp_path / "data" / "tales"
+    read(texts, keep)
+    (texts / "03.txt").write_text("Another tale altogether, about a bear.", encoding="utf-8")
+    (texts / "new.txt").write_text("A new tale, about a wolf.", encoding="utf-8")
+    corpus = read(texts, keep)
+    assert "changed: tales/03.txt; new: tales/new.txt" in corpus.news
+    assert len(corpus.documents) == 31
+    assert only_folder(tmp_path / "data").name.startswith("tales-texts-")
+
+
+def test_a_changed_setting_is_named(tmp_path: Path) -> None:
+    texts, keep = tales(tmp_path / "tales"), tmp_path / "data" / "tales"
+    read(texts, keep)
+    assert "settings changed: lowercase" in read(texts, keep, lowercase=True).news
+
+
+def test_how_the_texts_are_split_is_no_reason_to_read_them_again(tmp_path: Path) -> None:
+    texts, keep = tales(tmp_path / "tales"), tmp_path / "data" / "tales"
+    read(texts, keep)
+    assert "not read again" in read(texts, keep, validation_share=0.3).news
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+def test_a_reading_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    texts = tales(tmp_path / "tales")
+    read(texts, tmp_path / "whole" / "tales")
+    keep = tmp_path / "killed" / "tales"
+    killed = 0
+    for place in (3, 9, 14, 10**6):
+        done = subprocess.run([sys.executable, "-c", CHILD, str(texts), str(keep), str(place)], check=False)
+        killed += done.returncode == -signal.SIGKILL
+    assert killed == 3
+    assert content(only_folder(tmp_path / "killed")) == content(only_folder(tmp_path / "whole"))
+
+
+def test_only_a_limited_part_is_used_and_cut_at_a_word(tmp_path: Path) -> None:
+    texts = tales(tmp_path / "tales")
+    corpus = read(texts, tmp_path / "data" / "tales", limit="2kB", near_duplicates=False)
+    whole = read(texts, tmp_path / "all" / "tales", near_duplicates=False)
+    assert 1_500 < corpus.bytes <= 2_000
+    last = corpus.documents[-1]
+    assert whole.documents[len(corpus.documents) - 1].text.startswith(last.text)
+    assert list(corpus.documents[:-1]) == list(whole.documents[: len(corpus.documents) - 1])
+
+
+def test_equal_documents_are_kept_once_and_counted(tmp_path: Path) -> None:
+    texts = tales(tmp_path / "tales", 5)
+    (texts / "copy.txt").write_text((texts / "02.txt").read_text(encoding="utf-8") + "\n\n", encoding="utf-8")
+    corpus = read(texts, tmp_path / "data" / "tales")
+    assert len(corpus.documents) == 5
+    assert corpus.left_out == {"equal to an earlier one": 1}
+    assert len(read(texts, tmp_path / "all" / "tales", duplicates=False).documents) == 6
+
+
+def test_documents_too_short_or_too_long_are_left_out_by_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "tales"
+    folder.mkdir()
+    for name, text in (
+        ("short", "Fox."),
+        ("right", "The fox sleeps under the hill."),
+        ("long", "The fox sleeps. " * 40),
+    ):
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+    corpus = read(folder, tmp_path / "data" / "x", minimum_characters=10, maximum_characters=100)
+    assert [document.name for document in corpus.documents] == ["tales/right.txt"]
+    assert corpus.left_out == {"shorter than 10 characters": 1, "longer than 100 characters": 1}
+
+
+def test_a_template_makes_markers_of_the_columns_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "plots.csv").write_text(
+        "title,genre,plot\nThe Iron Fox,horror,A fox of iron walks.\nRain,,It rains.\n", encoding="utf-8"
+    )
+    corpus = read(
+        tmp_path / "plots.csv", tmp_path / "data" / "x", template="<|title|>{title}<|genre|>{genre}<|plot|>{plot}"
+    )
+    first, second = corpus.documents
+    assert first.markers == ((0, "<|title|>"), (12, "<|genre|>"), (18, "<|plot|>"))
+    assert (second.text, second.markers) == ("RainIt rains.", ((0, "<|title|>"), (4, "<|plot|>")))
