@@ -1,17 +1,19 @@
 """From cleaned text to token files and to a trained vocabulary: bajka against `tokenizers` and tiktoken, in one process.
 
-    python benchmarks/tokenizing.py texts/*.txt --rounds 3 --vocab-size 8192
+    python benchmarks/tokenizing.py texts other-texts/*.jsonl --rounds 3 --vocab-size 8192
 
-All encode the same documents with the same vocabulary, one after the other, in alternating rounds, and the ids are compared.
-The peers give arrays of ids, written to one file of uint16 after one end-of-text each; bajka does all of `prepare`: names
-the data by their content, counts letters and bytes, makes every portion durable and opens what it wrote. A document is what
-stands between `<|endoftext|>` lines, or a file. tiktoken (pip install tiktoken) is left out where it is missing.
+The texts are read and cleaned before the clock starts. All encode the same list of documents with the same vocabulary, one
+after the other, in alternating rounds, and write one file of uint16 with one end-of-text before each document; the files
+must be equal. The peers do just that, each with its own call for many texts on all cores. bajka does all of `prepare`: names
+the data by their content, makes its way of encoding ready and proves it, counts letters and bytes, keeps a journal, puts
+everything on the disk for certain and opens it again. tiktoken (pip install tiktoken) is left out where it is missing.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -23,8 +25,8 @@ import numpy as np
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
-from bajka.config import TokenizerSettings
-from bajka.corpus import Split
+from bajka.config import CorpusSettings, TokenizerSettings
+from bajka.corpus import Split, read_corpus
 from bajka.formats import Document
 from bajka.tokenizer import END_OF_TEXT, QWEN2, Tokenizer, train_tokenizer
 from bajka.tokenizer.fast import WordTable
@@ -37,22 +39,23 @@ Work = Callable[[Path], Path]
 def main() -> None:
     """Run the rounds and print a table of medians, with what each is times the slowest."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("texts", type=Path, nargs="+", help="text files in UTF-8")
+    parser.add_argument("texts", type=Path, nargs="+", help="files and folders, as `bajka inspect` takes them")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--vocab-size", type=int, default=8192)
-    parser.add_argument("--repeat", type=int, default=1, help="take the texts so many times, to reach a size")
+    parser.add_argument("--only-encoding", action="store_true", help="train once, without a clock")
     options = parser.parse_args()
-    texts = [text for path in options.texts for text in documents(path)] * options.repeat
+    texts = [document.text for document in read_corpus(CorpusSettings(texts=tuple(map(str, options.texts)))).documents]
     size = sum(len(text.encode()) for text in texts) / 1e6
-    print(f"{len(texts):,} documents, {size:.1f} MB, vocabulary of {options.vocab_size:,}")
-    tokenizer = training(texts, options.vocab_size, options.rounds, size)
+    load = f"load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
+    print(
+        f"{len(texts):,} documents, {size:.1f} MB, vocabulary of {options.vocab_size:,}, {os.cpu_count()} cores, {load}"
+    )
+    if options.only_encoding:
+        tokenizer = train_tokenizer(TokenizerSettings(), texts, vocab_size=options.vocab_size)
+    else:
+        tokenizer = training(texts, options.vocab_size, options.rounds, size)
     works = encoders(texts, tokenizer)
     table("encoding to a file", rounds(works, options.rounds, same_ids), size)
-
-
-def documents(path: Path) -> list[str]:
-    """The stories of a file."""
-    return [text.strip("\n") for text in path.read_text(encoding="utf-8").split(END_OF_TEXT) if text.strip()]
 
 
 def training(texts: list[str], vocab_size: int, count: int, size: float) -> Tokenizer:
@@ -96,6 +99,7 @@ def save(backend: tokenizers.Tokenizer, folder: Path) -> Path:
 def encoders(texts: list[str], tokenizer: Tokenizer) -> dict[str, Work]:
     """Each peer as a function from a folder to the file of ids it wrote there."""
     backend, end = tokenizer.backend, tokenizer.end_of_text
+    size = sum(len(text.encode()) for text in texts)
     works: dict[str, Work] = {
         "tokenizers encode_batch": lambda folder: write(
             (one.ids for one in backend.encode_batch(texts, add_special_tokens=False)), end, folder
@@ -107,12 +111,12 @@ def encoders(texts: list[str], tokenizer: Tokenizer) -> dict[str, Work]:
     try:
         tiktoken = tiktoken_of(tokenizer)
         works["tiktoken encode_ordinary_batch"] = lambda folder: write(
-            tiktoken.encode_ordinary_batch(texts), end, folder
+            tiktoken.encode_ordinary_batch(texts, num_threads=os.cpu_count() or 1), end, folder
         )
     except ImportError:
         print("tiktoken is not installed: left out")
-    works["bajka without gigatoken"] = lambda folder: prepared(texts, tokenizer, folder, words=True)
-    works[f"bajka ({tokenizer.way})"] = lambda folder: prepared(texts, tokenizer, folder, words=False)
+    works["bajka without gigatoken"] = lambda folder: prepared(texts, tokenizer, folder, size, words=True)
+    works[f"bajka ({tokenizer.way})"] = lambda folder: prepared(texts, tokenizer, folder, size, words=False)
     return works
 
 
@@ -138,12 +142,13 @@ def write(encoded: Iterable[list[int]], end_of_text: int, folder: Path) -> Path:
     return path
 
 
-def prepared(texts: list[str], tokenizer: Tokenizer, folder: Path, *, words: bool) -> Path:
+def prepared(texts: list[str], tokenizer: Tokenizer, folder: Path, size: int, *, words: bool) -> Path:
     """What `bajka prepare` does after cleaning, from a tokenizer that has encoded nothing yet."""
     fresh = Tokenizer(tokenizers.Tokenizer.from_str(tokenizer.backend.to_str()))
     if words:
         fresh.__dict__["_fast"] = ("words", WordTable(fresh._plain))
-    split = Split([Document(text, "") for text in texts], [], how="all", same_book=False, share=0.0)
+    documents = [Document(text, "") for text in texts]
+    split = Split(documents, [], how="all", same_book=False, share=0.0, sizes=(size, 0, 0))
     return prepare(split, fresh, parent=folder, name="all").folder / "train.bin"
 
 
@@ -178,12 +183,12 @@ def same_merges(one: Path, other: Path) -> bool:
 
 
 def table(title: str, found: dict[str, list[float]], size: float) -> None:
-    """Medians: seconds, megabytes a second, and how many times as fast as the first line."""
-    reference = statistics.median(next(iter(found.values())))
-    print(f"\n{title:34}   seconds     MB/s    times")
-    for name, seconds in found.items():
-        middle = statistics.median(seconds)
-        print(f"{name:34}  {middle:8.2f} {size / middle:8.1f} {reference / middle:8.1f}")
+    """Medians: seconds, megabytes a second, and how many times as long every other one takes as the last line."""
+    middle = {name: statistics.median(seconds) for name, seconds in found.items()}
+    last = list(middle)[-1]
+    print(f"\n{title:34}   seconds     MB/s   {last} is so many times as fast")
+    for name, seconds in middle.items():
+        print(f"{name:34}  {seconds:8.2f} {size / seconds:8.1f} {seconds / middle[last]:8.1f}")
     print()
 
 

@@ -1,6 +1,8 @@
 """bajka: train a small GPT from scratch on your own texts, watch it learn, and write with it.
 
-    texts/  ->  corpus      Document            read, decode, clean, split
+    texts/  ->  formats     Document            each file unpacked, decoded, read
+            ->  cleaning    text                named steps, each with a switch
+            ->  corpus      Corpus, Split       kept on disk, compared, split without leaks
             ->  tokenizer   Tokenizer           trained on these texts
             ->  tokens      train.bin, val.bin  a batch is a pure function of data, seed and position
             ->  model       Transformer         one model, four stock families

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.checkpoint.run_folder import RunFolder
@@ -62,9 +62,9 @@ class Run:
         options, _ = clamp(Sampling(**sampling), vocab_size=self.loaded.tokenizer.vocab_size)
         return generate(self.loaded.model, self.loaded.tokenizer, prompts, n=n, fields=fields, sampling=options)
 
-    def evaluate(self, texts: Sequence[str] = ()) -> Loss:
-        """Loss, perplexity, bits per byte and per letter on files or folders, or on the run's own validation text."""
-        return evaluate_model(self.loaded, texts)
+    def evaluate(self, texts: Sequence[str] = (), *, part: Literal["validation", "test"] = "validation") -> Loss:
+        """Loss, perplexity, bits per byte and per letter on files or folders, or on a held-out part of the run."""
+        return evaluate_model(self.loaded, texts, part=part)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"

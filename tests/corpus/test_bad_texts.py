@@ -30,15 +30,15 @@ def refusal(*paths: Path, **wishes: Any) -> str:
         ("a.txt", b" \n\t\n", "a.txt cannot be used: it holds only white space."),
         ("a.txt", b"\x89PNG\r\n\0\0\0", "it is binary (a byte of zero at position 6), not text"),
         ("a.txt", bytes(range(1, 9)) * 9, "control bytes), not text"),
-        ("a.txt", b"\x1f\x8b\x08\0", "it is compressed (gzip): unpack it first"),
-        ("a.txt", b"%PDF-1.7", "it is a PDF"),
+        ("a.txt", b"\x1f\x8b\x08\0", "its gzip data is damaged or cut off"),
+        ("a.txt", b"%PDF-1.7", ".pdf files are not read: save it as .txt first"),
         ("a.txt", b"\xff\xfea\0b", "it begins as utf-16, but byte 4 (0x62) is not"),
         ("a.txt", "a\0b".encode("utf-16"), "it holds a NUL character (at 1)"),
         ("a.txt", b"<|endoftext|>\n\n<|endoftext|>\n", 'it holds nothing but "<|endoftext|>" lines'),
-        ("a.zip", b"PK", "a.zip cannot be used: it is compressed (.zip): unpack it first."),
+        ("a.zip", b"PK", "a.zip cannot be used: it is no .zip file that can be read"),
         ("a.jsonl", b'{"text": "x"}\n\n{"text": \n', "line 3 is not valid JSON"),
         ("a.json", b'{"text": "x"', "line 1 is not valid JSON"),
-        ("a.json", b'{"text": "x"}', "one JSON value and not a list of records"),
+        ("a.json", b'{\n"text": "x"}', "one JSON value and not a list of records"),
         ("a.json", b"[1, 2]", "its values are neither texts nor records"),
         ("a.json", b"[" * 100_000, "it is not JSON that can be read"),
         ("a.json", b'[{"a": ""}, {}]', "it has no row with text in it"),
@@ -150,12 +150,16 @@ def test_what_is_no_file_and_what_the_system_refuses(tmp_path: Path, monkeypatch
     (tmp_path / "t" / "a.txt").write_text(STORY)
     os.mkfifo(tmp_path / "t" / "pipe.txt")
 
-    def refuse(path: Path, *_: object) -> list[Path]:
+    def refuse(path: Path) -> Any:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    walk = Path.iterdir
+    walk, open_file = Path.iterdir, Path.open
     monkeypatch.setattr(Path, "iterdir", lambda path: refuse(path) if path.name == "closed" else walk(path))
+    monkeypatch.setattr(
+        Path,
+        "open",
+        lambda path, mode="r", **how: refuse(path) if path.name == "a.txt" else open_file(path, mode, **how),
+    )
     sentence = refusal(tmp_path / "t")
     assert "t/a.txt: it cannot be opened (Permission denied)" in sentence
     assert "closed: the folder cannot be opened (Permission denied)" in sentence

@@ -74,6 +74,17 @@ def test_a_changed_and_a_new_file_are_named_and_the_old_texts_go(tmp_path: Path)
     assert only_folder(tmp_path / "data").name.startswith("tales-texts-")
 
 
+def test_a_changed_file_is_seen_though_another_folder_of_that_name_holds_its_like(tmp_path: Path) -> None:
+    for place in "ab":
+        (tmp_path / place).mkdir()
+        tales(tmp_path / place / "tales", count=2)
+    settings = CorpusSettings(texts=(str(tmp_path / "a" / "tales"), str(tmp_path / "b" / "tales")))
+    read_corpus(settings, keep=tmp_path / "data" / "tales")
+    (tmp_path / "a" / "tales" / "00.txt").write_text("A hedgehog came.", encoding="utf-8")
+    corpus = read_corpus(settings, keep=tmp_path / "data" / "tales")
+    assert corpus.documents[0].text == "A hedgehog came."
+
+
 def test_a_changed_setting_is_named(tmp_path: Path) -> None:
     texts, keep = tales(tmp_path / "tales"), tmp_path / "data" / "tales"
     read(texts, keep)

@@ -49,10 +49,11 @@ def test_a_prompt_leaves_the_last_field_open() -> None:
     template = Template.parse(PLOTS)
     assert cut(template.prompt({"title": "Fox"})) == [("<|title|>", "Fox"), ("<|plot|>", "")]
     assert cut(template.prompt({}, "Once")) == [("<|plot|>", "Once")]
+    assert template.prompt({"TITLE": "Fox"}) == template.prompt({"title": "Fox"})
 
 
 def test_a_field_that_the_template_lacks_is_named_with_the_nearest() -> None:
-    with pytest.raises(InputError, match="no field titel; did you mean title"):
+    with pytest.raises(InputError, match=r"no field titel\. Did you mean title\?"):
         Template.parse(PLOTS).prompt({"titel": "Fox"})
 
 

@@ -34,6 +34,9 @@ SOME = [
     "狐",
     "🦊",
     "𝔸",
+    "\x1c\x1d\x1e",  # what stands between texts that gigatoken is given together
+    "\x1c",
+    "\x1d\x1e",
 ]
 MARKERS = ["<|endoftext|>", "<|title|>", "<|endo", "<0x41>", "Ġ"]
 YOUNG = ["\u088f", "\u0c5c", "\ua7ce", "\U00010940", "\U000323b0", "\U0001fae9"]  # added to Unicode in 2024 and later

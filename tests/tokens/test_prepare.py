@@ -43,7 +43,8 @@ prepare(many(), byte_tokenizer(), parent=Path(sys.argv[1]), name="many", portion
 
 def split_of(train: Sequence[str], validation: Sequence[str], test: Sequence[str] = ()) -> Split:
     parts = [[Document(text, f"{n}.txt") for n, text in enumerate(texts)] for texts in (train, validation, test)]
-    return Split(parts[0], parts[1], how="as made", same_book=False, share=0.1, test=parts[2])
+    sizes = (sum(map(len, train)), sum(map(len, validation)), sum(map(len, test)))
+    return Split(parts[0], parts[1], how="as made", same_book=False, share=0.1, test=parts[2], sizes=sizes)
 
 
 def many() -> Split:

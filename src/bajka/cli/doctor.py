@@ -62,7 +62,7 @@ def examine(*, quick: bool = False) -> list[Finding]:
             ("memory", _memory),
         ]
         found += [finding for title, check in machine for finding in _guarded(title, check)]
-    found += [*_guarded("disk", _disk), *_guarded("extras", _extras)]
+    found += [*_guarded("disk", _disk), *_guarded("encoding", _encoder), *_guarded("extras", _extras)]
     return found + ([] if quick or not works else _guarded("round trip", round_trip))
 
 
@@ -271,6 +271,16 @@ def _extras() -> list[Finding]:
         if parsed and parsed[2] not in _WITHOUT_NAME:
             needs.setdefault(parsed[2], []).append(parsed[1])
     return [_extra(name, packages) for name, packages in sorted(needs.items())]
+
+
+def _encoder() -> Finding:
+    """Whether texts are encoded by the fast library, which must give the ids that `tokenizers` gives."""
+    from bajka.tokenizer.fast import examine_gigatoken
+
+    reason = examine_gigatoken()
+    if reason:
+        return Finding("note", "encoding", f"texts are encoded the slower way: {reason}.", "pip install 'bajka[fast]'")
+    return Finding("ok", "encoding", "gigatoken gives the same ids as tokenizers here, and is used.")
 
 
 def _extra(name: str, packages: list[str]) -> Finding:

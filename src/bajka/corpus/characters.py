@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ASCII_LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LAST_LETTERS = 0x34000
 _PIECE = 4_000_000  # characters counted at once
 _SCRIPTS = {
     "CJK": "Han",
@@ -43,8 +44,10 @@ def count_letters(text: str) -> int:
 
 @cache
 def _letters() -> NDArray[np.bool_]:
-    """For every code point whether it is a letter."""
-    return np.fromiter((chr(code).isalpha() for code in range(0x110000)), dtype=np.bool_, count=0x110000)
+    """For every code point whether it is a letter; behind the third plane of Han there are none (a test looks)."""
+    letters = np.zeros(0x110000, dtype=np.bool_)
+    letters[:_LAST_LETTERS] = [chr(code).isalpha() for code in range(_LAST_LETTERS)]
+    return letters
 
 
 def letters_among(characters: Mapping[str, int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from bajka.formats import (
     Skipped,
     UnreadableError,
     cut_near,
+    is_file,
     open_path,
     parse_overrides,
     read_opened,
@@ -130,7 +132,7 @@ class _Reader:
         self.cleaner = Cleaner(cleaning)
         self.limit = limit_bytes(settings.limit)
         self.full = self.limit is not None and writer.text_bytes >= self.limit
-        sizes = {one.path: one.path.stat().st_size for one in found if isinstance(one, Source) and one.path.is_file()}
+        sizes = {one.path: one.path.stat().st_size for one in found if isinstance(one, Source) and is_file(one.path)}
         self.total, self.done, self.sizes, self.told = sum(sizes.values()), 0, sizes, 0.0
 
     def read(self, source: Source | Skipped) -> Gathering:
@@ -178,7 +180,7 @@ class _Reader:
             return
         kept = counts.pop("", 0)
         gathered.files.append(
-            FileFacts(str(member.path), member.name, member.size, account.encoding, kept, account.note)
+            FileFacts(_shown(member.path), member.name, member.size, account.encoding, kept, account.note)
         )
         gathered.left_out = dict(Counter(gathered.left_out) + counts)
 
@@ -191,6 +193,8 @@ class _Reader:
         if reason := self._too_short_or_long(document.text):
             return reason
         document = self._within_limit(document)
+        if not document.text.strip():
+            return "beyond the limit"
         self.writer.add(
             document,
             letters=count_letters(document.text),
@@ -234,6 +238,11 @@ class _Reader:
             self.told = now
             share = min(1.0, member.file.tell() / member.size) if member.size else 0.0
             self.progress("reading", self.done + int(share * self.sizes.get(member.path, 0)), self.total)
+
+
+def _shown(path: Path) -> str:
+    """A path as reports and JSON can hold it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def limit_bytes(limit: str | None) -> int | None:

@@ -13,6 +13,8 @@ from bajka.errors import CorpusError
 from bajka.formats import Skipped
 from bajka.progress import Progress, silent
 
+_LONGEST_SHOWN = 300  # characters of a path that is not there
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -30,64 +32,78 @@ def find_sources(texts: tuple[str, ...], *, progress: Progress = silent) -> list
     """
     if not texts:
         raise CorpusError("No texts were given. Name a file or a folder of texts, as in: bajka train my-texts/")
-    seen: set[Path] = set()
+    seen: set[str] = set()
     found: list[Source | Skipped] = []
     for text in texts:
         if is_hub_name(text):
             files = hub_files(text, progress=progress)
-            found += [Source(path, f"{text}/{path.name}", named=True) for path in files if _first_time(path, seen)]
+            found += [
+                Source(path, f"{text}/{path.name}", named=True)
+                for path in files
+                if _first_time(os.path.realpath(path), seen)
+            ]
         else:
             found += _under(_existing(text), seen)
     return found
 
 
 def _existing(text: str) -> Path:
-    path = Path(text).expanduser()
-    if path.exists():
+    if not text:
+        raise CorpusError("There is no file or folder with an empty name. Name a file or a folder of texts.")
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path's own raises when there is no such person
+    if os.path.exists(path):  # noqa: PTH110 - Path's own raises for a name that is too long, or a closed folder
         return path
     if here := fetched(text):
         return here
-    parent = path.parent
-    names = sorted(entry.name for entry in parent.iterdir()) if parent.is_dir() and os.access(parent, os.R_OK) else []
+    shown = _printable(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...")
+    try:
+        names = sorted(_printable(entry.name) for entry in path.parent.iterdir())
+    except (OSError, ValueError):
+        names = []
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
     if close:
-        raise CorpusError(f"There is no file or folder {text}. Did you mean {parent / close[0]}?")
-    raise CorpusError(f"There is no file or folder {text}. Check the spelling of the path.")
+        raise CorpusError(f"There is no file or folder {shown}. Did you mean {path.parent / close[0]}?")
+    raise CorpusError(f"There is no file or folder {shown}. Check the spelling of the path.")
 
 
-def _under(root: Path, seen: set[Path]) -> Iterator[Source | Skipped]:
+def _under(root: Path, seen: set[str]) -> Iterator[Source | Skipped]:
     if not root.is_dir():
-        if _first_time(root, seen):
-            yield Source(root, root.name, named=True)
+        if _first_time(os.path.realpath(root), seen):
+            yield Source(root, _printable(root.name), named=True)
         return
-    top = root.resolve()
-    for entry in _walk(root, seen):
-        if isinstance(entry, Skipped):
-            yield entry
-        else:
-            yield Source(entry, f"{top.name}/{entry.relative_to(root).as_posix()}", named=False)
+    yield from _walk(root, _printable(root.resolve().name), seen)
 
 
-def _walk(folder: Path, seen: set[Path]) -> Iterator[Path | Skipped]:
-    """Files below `folder`, sorted; a folder reached twice (a link in a circle) is walked once."""
-    if not _first_time(folder, seen):
-        return
-    try:
-        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    except OSError as error:
-        yield Skipped(folder.name, f"the folder cannot be opened ({error.strerror})")
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
+def _walk(root: Path, name: str, seen: set[str]) -> Iterator[Source | Skipped]:
+    """Files below a folder, sorted; a folder reached twice (a link in a circle) is walked once.
+
+    Not recursive, and only links are resolved: folders may lie a thousand deep.
+    """
+    waiting = [(root, name, os.path.realpath(root))]
+    while waiting:
+        path, name, real = waiting.pop()
+        if not _first_time(real, seen):
             continue
-        if entry.is_dir():
-            yield from _walk(entry, seen)
-        elif _first_time(entry, seen):
-            yield entry
+        if not os.path.isdir(path):  # noqa: PTH112 - Path's own raises for what is in a closed folder
+            yield Source(path, name, named=False)
+            continue
+        try:
+            entries = sorted(path.iterdir(), key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            yield Skipped(name, f"the folder cannot be opened ({error.strerror})")
+            continue
+        for entry in entries:
+            if not entry.name.startswith("."):
+                target = os.path.realpath(entry) if entry.is_symlink() else os.path.join(real, entry.name)  # noqa: PTH118
+                waiting.append((entry, f"{name}/{_printable(entry.name)}", target))
 
 
-def _first_time(path: Path, seen: set[Path]) -> bool:
-    real = Path(os.path.realpath(path))
+def _first_time(real: str, seen: set[str]) -> bool:
     new = real not in seen
     seen.add(real)
     return new
+
+
+def _printable(name: str) -> str:
+    """A name as reports can hold it: bytes that are not UTF-8 are written as "\\xff"."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
@@ -193,8 +192,12 @@ class DocumentStore(Sequence[Document]):
 
 
 def _extra(document: Document) -> bytes:
-    held: dict[str, Any] = {key: value for key, value in asdict(document).items() if value and key != "text"}
-    return json.dumps(held | {"name": document.name}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    held: dict[str, Any] = {"name": document.name}
+    if document.fields:
+        held["fields"] = document.fields
+    if document.markers:
+        held["markers"] = document.markers
+    return json.dumps(held, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _mapped(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:

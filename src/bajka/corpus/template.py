@@ -76,11 +76,13 @@ class Template:
     def prompt(self, values: Mapping[str, str], beginning: str = "") -> Document:
         """What a text with these fields begins with, the last field open after `beginning`.
 
-        Raises `InputError` for a field that the template does not have.
+        Names count whatever their case. Raises `InputError` for a field that the template does not have.
         """
+        known = {name.casefold(): name for name in self.fields}
         for name in values:
-            if name not in self.fields:
-                raise InputError(f"The template of this model has no field {name}{self._hint(name)}.")
+            if name.casefold() not in known:
+                raise InputError(f"The template of this model has no field {name}. {self._hint(name)}")
+        values = {known[name.casefold()]: value for name, value in values.items()}
         *others, text = [slot for slot in self.slots if slot.field]
         given = [slot for slot in others if values.get(slot.field, "").strip()]
         beginning = beginning or values.get(text.field, "")
@@ -99,7 +101,7 @@ class Template:
 
     def _hint(self, name: str) -> str:
         close = difflib.get_close_matches(name, self.fields, n=1, cutoff=0.5)
-        return f"; did you mean {close[0]}?" if close else f", only {', '.join(self.fields)}"
+        return f"Did you mean {close[0]}?" if close else f"It has {', '.join(self.fields)}."
 
 
 def _is_marker(part: str) -> bool:

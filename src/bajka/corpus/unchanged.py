@@ -13,7 +13,7 @@ from typing import Any
 from bajka import durable
 from bajka.config import CleaningSettings, CorpusSettings
 from bajka.corpus.sources import Source
-from bajka.formats import Skipped
+from bajka.formats import Skipped, is_file
 from bajka.progress import Progress
 
 FORMAT = 1
@@ -47,14 +47,18 @@ def describe(
     found: Sequence[Source | Skipped], corpus: CorpusSettings, cleaning: CleaningSettings, progress: Progress
 ) -> Inputs:
     """The inputs of a reading; every file is read once for its hash."""
-    sources = [one for one in found if isinstance(one, Source) and one.path.is_file()]
-    total, done, files = sum(source.path.stat().st_size for source in sources), 0, {}
+    sources = [one for one in found if isinstance(one, Source) and is_file(one.path)]
+    total, done = sum(source.path.stat().st_size for source in sources), 0
+    files: dict[str, str] = {}
     for source in sources:
         progress("looking for changes", done, total)
+        name = (
+            source.name if source.name not in files else f"{source.name} ({len(files)})"
+        )  # in two folders of one name
         try:
-            files[source.name] = durable.sha256_of(source.path)
+            files[name] = durable.sha256_of(source.path)
         except OSError as error:
-            files[source.name] = f"unreadable: {error.strerror}"
+            files[name] = f"unreadable: {error.strerror}"
         done += source.path.stat().st_size
     settings = corpus.model_dump(mode="json", exclude=_SPLITTING) | cleaning.model_dump(mode="json")
     return Inputs(files, settings, datetime.now().astimezone().isoformat(timespec="seconds"))

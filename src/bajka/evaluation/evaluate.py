@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from bajka.checkpoint.model_folder import LoadedModel
 from bajka.checkpoint.run_folder import RunFolder
@@ -13,27 +14,33 @@ from bajka.errors import ModelError, TokenizerError
 from bajka.evaluation.loss import Loss, strided_loss
 from bajka.tokens.store import TokenSet, open_token_data, token_set
 
+Part = Literal["validation", "test"]
+
 
 def evaluate_model(
-    loaded: LoadedModel, texts: Sequence[str] = (), *, progress: Callable[[float], None] = lambda share: None
+    loaded: LoadedModel,
+    texts: Sequence[str] = (),
+    *,
+    part: Part = "validation",
+    progress: Callable[[float], None] = lambda share: None,
 ) -> Loss:
-    """Strided loss on `texts` (files and folders, all of them), or on the validation text of the run that was named.
+    """Strided loss on `texts` (files and folders, all of them), or on a held-out `part` of the run that was named.
 
     Raises `ModelError` when there are no texts and the model is no run with prepared data.
     """
-    return strided_loss(loaded.model, held_out_tokens(loaded, texts), progress=progress)
+    return strided_loss(loaded.model, held_out_tokens(loaded, texts, part=part), progress=progress)
 
 
-def held_out_tokens(loaded: LoadedModel, texts: Sequence[str] = ()) -> TokenSet:
-    """Ids of `texts` (files and folders, cleaned as by default), or of the validation text of the run that was named."""
+def held_out_tokens(loaded: LoadedModel, texts: Sequence[str] = (), *, part: Part = "validation") -> TokenSet:
+    """Ids of `texts` (files and folders, cleaned as by default), or of a held-out `part` of the run that was named."""
     if not texts:
-        return validation_of(loaded)
+        return held_out_of(loaded, part)
     settings = settings_with(texts=tuple(texts), template=loaded.tokenizer.template)
     return token_set(read_corpus(settings.corpus, settings.cleaning).documents, loaded.tokenizer)
 
 
-def validation_of(loaded: LoadedModel) -> TokenSet:
-    """The validation ids of the run that `loaded` came from."""
+def held_out_of(loaded: LoadedModel, part: Part) -> TokenSet:
+    """The ids of a part of the run that `loaded` came from."""
     above = loaded.folder.absolute().parents[:2]  # runs/alice/model, runs/alice/checkpoints/step-000400
     folder = next((f for f in above if (f / "config.toml").is_file() and (f / "plan.json").is_file()), None)
     if folder is None:
@@ -52,4 +59,10 @@ def validation_of(loaded: LoadedModel) -> TokenSet:
             f"The ids in {prepared} were made by the tokenizer {data.tokenizer_fingerprint}, not by this model's "
             f"({loaded.tokenizer.fingerprint}). Name texts to evaluate on."
         )
-    return data.validation
+    if part == "validation":
+        return data.validation
+    if data.test is None:
+        raise ModelError(
+            f"The run of {loaded.name} held no test part out. Train with --test-share 0.05 for one, or name texts."
+        )
+    return data.test

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bajka.formats.cutting import cut_near
 from bajka.formats.document import Account, Document, EncodingGuess, Skipped, UnreadableError
 from bajka.formats.kinds import READABLE, Kind
-from bajka.formats.opening import Opened, open_path
+from bajka.formats.opening import Opened, is_file, open_path
 from bajka.formats.overrides import Override, parse_overrides
 from bajka.formats.reading import read_opened
 
@@ -24,6 +24,7 @@ __all__ = [
     "Skipped",
     "UnreadableError",
     "cut_near",
+    "is_file",
     "open_path",
     "parse_overrides",
     "read_opened",

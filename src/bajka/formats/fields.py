@@ -180,11 +180,11 @@ def _in_template(template: str | None, names: list[str]) -> str | None:
 
 def _evident(names: list[str], sample: list[Row], *, word: Word) -> str:
     """The only field, one with a usual name that is not short beside the longest, or one much longer than the rest."""
-    if len(names) == 1:
-        return names[0]
     prose = [name for name in names if _share(sample, name, lambda value: not _is_no_prose(value)) > 1 - _MOST]
     if not prose:
         raise UnreadableError(f"no {word} holds text, only numbers, ids or addresses: {_listed(names)}", asks=True)
+    if len(names) == 1:
+        return names[0]
     means = {name: sum(len(row.get(name, "").strip()) for row in sample) / len(sample) for name in prose}
     longest, *shorter = sorted(prose, key=lambda name: -means[name])
     usual = [name for name in prose if is_usual(name) and means[name] * _MUCH_LONGER >= means[longest]]

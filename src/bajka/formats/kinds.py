@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from bajka.formats.document import UnreadableError
+from bajka.formats.fields import is_usual
 
 Kind = Literal["text", "plots", "json", "jsonl", "csv", "parquet", "html", "xml", "epub", "docx", "odt", "rtf"]
 
@@ -195,7 +196,7 @@ def _json_kind(text: str, *, whole: bool) -> Kind | None:
     lines = [line for line in text.split("\n") if line.strip()]
     complete = lines if whole else lines[:-1]
     if complete and all(_parses(line, dict) for line in complete):
-        return "jsonl"
+        return "json" if whole and len(complete) == 1 and _holds_a_list(complete[0]) else "jsonl"
     if whole:
         return "json" if _parses(text, dict, list) else None
     if _RECORDS.match(text):
@@ -208,6 +209,14 @@ def _parses(text: str, *kinds: type) -> bool:
         return isinstance(json.loads(text), kinds)
     except (ValueError, RecursionError):
         return False
+
+
+def _holds_a_list(text: str) -> bool:
+    """Whether an object is no record: none of its values is a text of a usual name, and one is a list."""
+    held = json.loads(text).items()
+    return any(isinstance(value, list) for _, value in held) and not any(
+        isinstance(value, str) and is_usual(key) for key, value in held
+    )
 
 
 def _are_plots(text: str, *, whole: bool) -> bool:

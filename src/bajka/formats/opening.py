@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import os
 import re
 import stat
 import struct
@@ -24,7 +25,7 @@ from typing import BinaryIO, cast
 from bajka.errors import disk_errors
 from bajka.formats.document import Skipped, UnreadableError
 from bajka.formats.kinds import Kind, kind_in_zip, kind_of, unknown_ending
-from bajka.formats.unpacking import BLOCK, blocks_of, compression_of, unpacked
+from bajka.formats.unpacking import BLOCK, blocks_of, compression_of, damage, unpacked
 
 _HEAD = 1 << 16
 _IN_MEMORY = 32 << 20  # bytes: a larger unpacked file lies in a temporary file
@@ -58,8 +59,8 @@ def open_path(path: Path, name: str, *, named: bool) -> Generator[Opened | Skipp
     `named`: the person named it itself, so an unknown ending is no reason to leave it out. Raises `UnreadableError`
     for an archive that is damaged or hostile, perhaps after some members: they are not to be used then.
     """
-    if not path.is_file():
-        yield Skipped(name, "it is a link to nothing" if path.is_symlink() else "it is not a regular file")
+    if not is_file(path):
+        yield Skipped(name, _why_no_file(path))
     elif not named and (reason := unknown_ending(name)):
         yield Skipped(name, reason)
     else:
@@ -85,6 +86,17 @@ def beside(opened: Opened, filename: str) -> bytes | None:
             if isinstance(member, Opened) and member.name.rpartition("/")[2] == filename:
                 return member.file.read()
     return None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file, and False where a folder on the way is closed (`Path.is_file` raises there)."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def _why_no_file(path: Path) -> str:
+    if os.path.islink(path):  # noqa: PTH114
+        return "it is a link to nothing"
+    return "it is not a regular file" if os.path.exists(path) else "it is gone, or its folder is closed"  # noqa: PTH110
 
 
 class _Unpacker:
@@ -303,7 +315,7 @@ def _zip_errors() -> Iterator[None]:
     except RuntimeError as error:
         raise UnreadableError(f"it is encrypted or damaged ({error})") from None
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError, EOFError) as error:
-        raise UnreadableError(f"it is a zip file that is damaged or cut off ({error})") from None
+        raise UnreadableError(f"it is a zip file that is damaged or cut off ({damage(error)})") from None
 
 
 @contextmanager
@@ -311,4 +323,4 @@ def _tar_errors() -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, struct.error, ValueError, EOFError, IndexError) as error:
-        raise UnreadableError(f"it is a tar archive that is damaged or cut off ({error})") from None
+        raise UnreadableError(f"it is a tar archive that is damaged or cut off ({damage(error)})") from None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from bajka.formats.document import UnreadableError
+from bajka.formats.unpacking import damage
 
 _LARGEST_PART = 256 << 20
 _LARGEST_SUM = 1 << 30
@@ -83,5 +84,4 @@ def _damage_named(part: str, kind: str) -> Iterator[None]:
         yield
     except _DAMAGED as error:
         where = f' (part "{part[:80]}")' if part else ""
-        said = str(error)[:100] or type(error).__name__
-        raise UnreadableError(f"the {kind} is damaged{where}: {said}; get the file again") from None
+        raise UnreadableError(f"the {kind} is damaged{where}: {damage(error)}; get the file again") from None

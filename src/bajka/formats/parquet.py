@@ -100,5 +100,5 @@ def _texts(column: Any) -> list[str | None]:
 
 
 def _damaged(error: BaseException) -> UnreadableError:
-    first = (str(error) or type(error).__name__).splitlines()[0]
+    first = (str(error) or "no memory for what it claims to hold").splitlines()[0].partition(": ")[0]
     return UnreadableError(f"it is damaged or no Parquet file ({first}): fetch or write it again")

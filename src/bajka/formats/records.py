@@ -10,7 +10,7 @@ from typing import Any
 from bajka.config import CorpusSettings
 from bajka.formats.decoding import Text
 from bajka.formats.document import Account, Document, UnreadableError
-from bajka.formats.fields import LONGEST_RECORD, Choice, choose, documents_of, sample_of, template_names
+from bajka.formats.fields import LONGEST_RECORD, Choice, choose, documents_of, is_usual, sample_of, template_names
 from bajka.formats.json_stream import JsonStream, Number, decoder
 
 _ONLY = "text"  # the name of the text of records that are bare strings
@@ -79,6 +79,7 @@ def _plain(record: Any, depth: int, *, before: str = "") -> dict[str, str]:
     """The fields of a record as text, "data.text" for one inside another; lists and nulls are left out."""
     row: dict[str, str] = {}
     for key, held in record.items() if isinstance(record, dict) else ():
+        key = key.encode("utf-8", "replace").decode("utf-8")  # half a character in a name becomes a question mark
         match held:
             case bool():
                 row[before + key] = "true" if held else "false"
@@ -135,9 +136,10 @@ def _list(stream: JsonStream) -> Iterator[Any]:
 def _only_list(stream: JsonStream) -> Iterator[Any]:
     """What is in the one list of records or texts of an object; raises `UnreadableError` for none or several."""
     found: list[str] = []
+    texts: list[str] = []
     for key in stream.keys():
         if stream.peek() != "[":
-            stream.value()
+            texts += [key] if _is_text(stream.value()) and is_usual(key) else []
             continue
         for place, item in enumerate(stream.items()):
             if place == 0 and (isinstance(item, dict) or _is_text(item)):
@@ -147,5 +149,8 @@ def _only_list(stream: JsonStream) -> Iterator[Any]:
             if key in found:
                 yield item
     stream.end()
+    if found and texts:
+        reason = f"it may be one record ({texts[0]}) or the list in it ({found[0]}): save one record a line"
+        raise UnreadableError(reason, asks=True)
     if not found:
         raise UnreadableError(_NO_LIST, asks=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import re
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Literal
@@ -82,5 +83,11 @@ def _unpacked_zstd(file: BinaryIO) -> Iterator[bytes]:
         raise _damaged("zstd", EOFError("it ends in the middle"))
 
 
+def damage(error: Exception) -> str:
+    """What a library says is wrong with packed data, without the numbers of errors and checksums."""
+    said = re.sub(r"^Error -?\d+ while decompressing data: | 0x\w+ != 0x\w+", "", str(error))
+    return said[:100] or "it ends in the middle"
+
+
 def _damaged(how: Compression, error: Exception) -> UnreadableError:
-    return UnreadableError(f"its {how} data is damaged or cut off ({error})")
+    return UnreadableError(f"its {how} data is damaged or cut off ({damage(error)})")

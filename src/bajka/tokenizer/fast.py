@@ -2,7 +2,8 @@
 
 * `characters` and `bytes` are tables, so numpy looks the ids up.
 * `bpe` and `gpt2` are encoded by `gigatoken` where it is installed (a hundred times faster: a split written by hand, and
-  words it has met before are not encoded again). It is believed only after a golden test when it is first needed.
+  words it has met before are not encoded again). It is believed only after a golden test when it is first needed. Many
+  pieces are one call: joined by a separator of our own, which comes back as an id of its own.
 * Without it, `bpe` and `gpt2` are cut at safe places into words, and each different word is encoded once.
 * Everything else, and whatever one of these ways leaves over, goes to `tokenizers` itself.
 
@@ -16,8 +17,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, Literal, Protocol
+from functools import cache, partial
+from threading import Lock
+from typing import Any, Literal
 
 import numpy as np
 import tokenizers
@@ -36,7 +38,7 @@ _COMPARED = (
     *(range(0x1D400, 0x1D800), range(0x1F000, 0x1FC00)),
 )
 """Where tables may differ: all of plane 0 but Han, Hangul and private use; mathematical letters and emoji."""
-_ABOVE = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")  # how characters above U+FFFF begin
+_SEPARATOR = "\x1c\x1d\x1e"  # ASCII, so that joining widens no text; one that holds it itself goes to `tokenizers`
 _MOST_UNLIKE = 200  # characters that the two may take differently, before gigatoken is left alone
 _LETTERS = "A-Za-zÀ-ÖØ-öø-ʯΑ-ΡΣ-ώЀ-ҁҊ-ԯ"
 _UNITS = re.compile(
@@ -61,13 +63,6 @@ GOLDEN = (
     "a" * 300 + " " * 300 + "é" * 100 + "!" * 100 + "\n" * 100 + "7" * 100 + " \n" * 50 + "字" * 100 + "ab" * 100,
 )
 """Texts on which two encoders that differ would show it: scripts, digits, contractions, white space, markers, signs."""
-
-
-class Gigatoken(Protocol):
-    """What is used of `gigatoken`'s tokenizer."""
-
-    def encode(self, text: bytes) -> Ids:
-        """The ids of a text in UTF-8."""
 
 
 def choose(description: dict[str, Any], kind: Kind, plain: Encode) -> tuple[Way, Encode]:
@@ -105,8 +100,8 @@ def plain_encode(backend: tokenizers.Tokenizer, pieces: Sequence[str]) -> list[I
 def with_gigatoken(description: dict[str, Any], plain: Encode) -> Encode | str:
     """`gigatoken` with this tokenizer, proven on the golden texts; else why not, as a clause."""
     try:
-        unlike = _unlike(description["pre_tokenizer"])
-        fast = _careful(_load(description), unlike, plain)
+        unlike = _unlike(json.dumps(description["pre_tokenizer"]))
+        fast = _careful(Gigatoken(description), unlike, plain)
         markers = "".join(token["content"] for token in description["added_tokens"])
         golden = [*GOLDEN, markers, f"a {markers} b"]
         equal = all(map(np.array_equal, plain(golden), fast(golden)))
@@ -121,45 +116,71 @@ def with_gigatoken(description: dict[str, Any], plain: Encode) -> Encode | str:
     return fast
 
 
-def _load(description: dict[str, Any]) -> Gigatoken:
-    """`gigatoken`'s object; it is told of no marker, so that it finds none in a text."""
-    from gigatoken.gigatoken_rs import load_hf_json
+class Gigatoken:
+    """`gigatoken` with one tokenizer; it is told of no marker, so that it finds none in a text, but of a separator."""
 
-    loaded: Gigatoken = load_hf_json(json.dumps(description | {"added_tokens": [], "post_processor": None}))
-    return loaded
+    def __init__(self, description: dict[str, Any]) -> None:
+        from gigatoken.gigatoken_rs import BytesSource, PadTruncate, load_hf_json
+
+        known = [*description["model"]["vocab"].values(), *(token["id"] for token in description["added_tokens"])]
+        self._separator = 1 + max(known)
+        flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        token = {"id": self._separator, "content": _SEPARATOR, "special": True} | flags
+        changed = description | {"added_tokens": [token], "post_processor": None}
+        self._backend = load_hf_json(json.dumps(changed))
+        self._source, self._whole = BytesSource, PadTruncate(0)
+
+    def encode(self, joined: str) -> list[Ids]:
+        """The ids of each piece of a text of pieces with the separator between: views of one array."""
+        source = self._source([joined.encode("utf-8")])  # a list would import awkward
+        # A batch of one, because the method for one text lets no other thread run.
+        (ids,), _ = self._backend.encode_batch_padded(source, self._whole, parallel=False)
+        ends = [*np.flatnonzero(ids == self._separator).tolist(), len(ids)]
+        starts = [0, *(end + 1 for end in ends[:-1])]
+        return [ids[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def _careful(fast: Gigatoken, unlike: frozenset[str], plain: Encode) -> Encode:
     """`fast` for pieces without a character of `unlike`, and of those above U+FFFF that were not compared."""
     low = [one for one in unlike if one < "\U00010000"]
-    sure = {chr(one) for some in _COMPARED for one in some if one > 0xFFFF} - unlike
+    sure = np.array([one for some in _COMPARED for one in some if one > 0xFFFF and chr(one) not in unlike])
 
     def is_doubtful(text: str) -> bool:
         if text.isascii():
             return False
         if any(map(text.__contains__, low)):
             return True
-        raw = text.encode()
-        return any(map(raw.__contains__, _ABOVE)) and any(one > "\uffff" and one not in sure for one in set(text))
+        if len(text.encode("utf-16-le")) == 2 * len(text):  # nothing above U+FFFF
+            return False
+        codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+        return not np.isin(np.unique(codes[codes > 0xFFFF]), sure).all()
 
     def encode(pieces: Sequence[str]) -> list[Ids]:
-        some = is_doubtful("".join(pieces))  # rarely, and one look at all is cheaper than one at each
-        return [plain([piece])[0] if some and is_doubtful(piece) else fast.encode(piece.encode()) for piece in pieces]
+        joined = _SEPARATOR.join(pieces)
+        if not is_doubtful(joined):
+            found = fast.encode(joined)
+            if len(found) == len(pieces):  # else a separator stands in the text
+                return found
+        doubts = [_SEPARATOR in piece or is_doubtful(piece) for piece in pieces]
+        return [
+            (plain([piece]) if doubt else fast.encode(piece))[0] for piece, doubt in zip(pieces, doubts, strict=True)
+        ]
 
     return encode
 
 
-def _unlike(pre_tokenizer: dict[str, Any]) -> frozenset[str]:
-    """The characters of `_COMPARED` that the two split differently.
+@cache
+def _unlike(pre_tokenizer: str) -> frozenset[str]:
+    """The characters of `_COMPARED` that the two split differently by a pre-tokenizer given as JSON.
 
     Each stands between letters, signs and spaces, under a vocabulary that makes every cut visible.
     """
-    description = _every_cut_shows(pre_tokenizer)
-    fast, backend = _load(description), tokenizers.Tokenizer.from_str(json.dumps(description))
+    description = _every_cut_shows(json.loads(pre_tokenizer))
+    fast, backend = Gigatoken(description), tokenizers.Tokenizer.from_str(json.dumps(description))
 
     def differing(texts: list[str]) -> list[str]:
-        pairs = zip(texts, plain_encode(backend, texts), strict=True)
-        return [text for text, ids in pairs if not np.array_equal(ids, fast.encode(text.encode()))]
+        both = zip(texts, plain_encode(backend, texts), fast.encode(_SEPARATOR.join(texts)), strict=True)
+        return [text for text, ids, others in both if not np.array_equal(ids, others)]
 
     characters = [chr(one) for some in _COMPARED for one in some]
     rows = [characters[start : start + 256] for start in range(0, len(characters), 256)]
@@ -189,9 +210,14 @@ class WordTable:
     def __init__(self, plain: Encode) -> None:
         self._plain = plain
         self._known: dict[str, bytes] = {}
+        self._alone = Lock()
 
     def __call__(self, pieces: Sequence[str]) -> list[Ids]:
         """The ids of each piece. Texts whose units hardly repeat (no spaces, other scripts) are encoded as they are."""
+        with self._alone:
+            return self._encoded(pieces)
+
+    def _encoded(self, pieces: Sequence[str]) -> list[Ids]:
         units = [_UNITS.findall(piece) for piece in pieces]
         new = list(set().union(*units) - self._known.keys())
         if len(new) * 3 > sum(map(len, units)):

@@ -108,6 +108,13 @@ def _from_hub(name: str) -> Path:
     ) from cause
 
 
+def is_here(name: str) -> bool:
+    """Whether the hub's tokenizer `name` is on this computer, so that no connection is needed."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(_SHORT_NAMES.get(name, name), FILE), str)
+
+
 def _download(name: str) -> Path:
     """The cached file, without asking the hub, else a fresh one; beside it the configuration, if there is one."""
     from huggingface_hub import hf_hub_download  # 0.1 s, and only needed here

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +23,15 @@ from tokenizers import processors
 from bajka import durable
 from bajka.errors import DamagedFileError, InputError, TokenizerError
 from bajka.tokenizer.fast import Encode, Ids, Way, choose, plain_encode
-from bajka.tokenizer.kinds import END_OF_TEXT, Kind, kind_of, pieces
+from bajka.tokenizer.kinds import END_OF_TEXT, PIECE, Kind, kind_of, pieces
 from bajka.tokenizer.source import CONFIG_FILE, FILE, TokenizerSource, find_tokenizer
 
 if TYPE_CHECKING:
     from bajka.formats import Document
 
 _KNOWN_ENDS = (END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "[EOS]", "<|end▁of▁sentence|>")
-_GROUP = 1 << 20
-"""Characters encoded at once: what `tokenizers` notes about each token stays below some 300 MB."""
+_GROUP = 1 << 19
+"""Characters encoded at once: what `tokenizers` notes about each token stays below some 150 MB. `gigatoken` takes more."""
 
 
 class Tokenizer:
@@ -121,13 +121,18 @@ class Tokenizer:
 
     def encode_batch(self, texts: Iterable[str]) -> list[Ids]:
         """The ids of each text, `uint32` arrays of shape (tokens,): the same as `encode` gives, faster for much text."""
-        found: list[list[Ids]] = []
-        for group in _groups(texts, kind=self.kind):
-            encoded = self._encode_pieces([piece for _, piece in group])
-            for (number, _), ids in zip(group, encoded, strict=True):
-                found.extend([] for _ in range(number + 1 - len(found)))
-                found[number].append(ids)
-        return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in found]
+        texts = list(texts)
+        cut = [[text] if len(text) <= PIECE else list(pieces(text, self.kind)) for text in texts]
+        try:
+            found = self._encode_pieces(list(chain.from_iterable(cut)))
+        except (UnicodeEncodeError, TypeError):
+            for text in texts:
+                checked(text)
+            raise
+        if len(found) == len(texts):
+            return found
+        each = iter(found)
+        return [np.concatenate(list(islice(each, len(some)))) for some in cut]
 
     def encode_document(self, document: Document) -> list[int]:
         """The ids of a document's text with its markers between, without end-of-text.
@@ -197,14 +202,20 @@ class Tokenizer:
     def _fast(self) -> tuple[Way, Encode]:
         return choose(self._description(), self.kind, self._plain)
 
+    def get_ready(self) -> None:
+        """Find the fastest way now, which takes some tenths of a second, because much text will come."""
+        self._encoded = _GROUP
+        assert self._fast
+
     def _plain(self, pieces: Sequence[str]) -> list[Ids]:
         return plain_encode(self.backend, pieces)
 
     def _encode_pieces(self, pieces: Sequence[str]) -> list[Ids]:
         """A short text is not worth the tenths of a second in which the fast way is made ready."""
         self._encoded += sum(map(len, pieces)) + len(pieces)
-        encode = self._plain if self._encoded < _GROUP else self._fast[1]
-        return encode(pieces)
+        way, encode = ("tokenizers", self._plain) if self._encoded < _GROUP else self._fast
+        size = 8 * _GROUP if way == "gigatoken" else _GROUP
+        return [ids for group in _groups(pieces, size) for ids in encode(group)]
 
     def _marker_id(self, name: str) -> int:
         try:
@@ -252,17 +263,16 @@ def checked(text: str) -> str:
     return text
 
 
-def _groups(texts: Iterable[str], *, kind: Kind) -> Iterator[list[tuple[int, str]]]:
-    """Lists of (number of the text, piece of it), each of about `_GROUP` characters, in order."""
-    group: list[tuple[int, str]] = []
+def _groups(pieces: Iterable[str], size: int) -> Iterator[list[str]]:
+    """The pieces in lists of about `size` characters."""
+    group: list[str] = []
     waiting = 0
-    for number, text in enumerate(texts):
-        for piece in pieces(checked(text), kind):
-            group.append((number, piece))
-            waiting += len(piece) + 1
-            if waiting >= _GROUP:
-                yield group
-                group, waiting = [], 0
+    for piece in pieces:
+        group.append(piece)
+        waiting += len(piece) + 1
+        if waiting >= size:
+            yield group
+            group, waiting = [], 0
     if group:
         yield group
 

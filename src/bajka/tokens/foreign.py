@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bajka import durable
 from bajka.errors import CorpusError, DamagedFileError, TokenizerError
-from bajka.tokens.store import TokenData, TokenSet, count_letters, id_type, map_ids
+from bajka.tokens.store import TokenData, TokenSet, count_text, id_type, map_ids
 
 HEADER = 256  # int32 numbers
 _FORMS: dict[int, tuple[int, np.dtype[Any]]] = {20240520: (1, np.dtype(np.uint16)), 20240801: (7, np.dtype(np.uint32))}
@@ -133,13 +133,14 @@ def _describe(ids: NDArray[np.unsignedinteger], end_of_text: int, decode: Callab
     starts = np.unique(np.append(0, ends)).astype(np.uint64)
     sample = np.asarray(ids[:1_000_000])
     text = decode([int(i) for i in sample if i != end_of_text])
+    size, letters = count_text(text)
     content = len(ids) - len(ends)
     scale = content / max(1, int((sample != end_of_text).sum()))
     return TokenSet(
         ids,
         starts,
         content,
-        round(len(text.encode("utf-8")) * scale),
-        round(count_letters(text) * scale),
+        round(size * scale),
+        round(letters * scale),
         (end_of_text,),
     )

@@ -10,8 +10,10 @@ import hashlib
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from bajka.corpus import Split
     from bajka.formats import Document
 
-PORTION = 8_000_000
-"""Characters that are encoded and made durable at once, some 8 to 32 MB; two portions are in memory."""
+PORTION = 32_000_000
+"""Characters that are made durable at once: what a kill may cost, some seconds."""
+_ENCODED = 2_000_000  # characters that are encoded at once
+_AT_ONCE = 2  # so many of them in other threads, while another is counted and written
 _JOURNAL = "journal.jsonl"
 
 
@@ -47,7 +51,10 @@ def prepare(
     `sources` (where the texts came from) is kept in `meta.json`. `progress` is told bytes of text. Two processes that
     prepare the same take turns. Raises `DiskError`; what was done until then is gone on with at the next call.
     """
-    fingerprint, total = _fingerprint(split, tokenizer, progress)
+    with ThreadPoolExecutor(1) as pool:
+        if sum(split.sizes or ()) > portion:
+            pool.submit(tokenizer.get_ready)
+        fingerprint, total = _fingerprint(split, tokenizer, progress)
     folder = parent / f"{name}-{fingerprint[:8]}"
     with durable.alone(folder, lambda: progress("waiting for another process", 0, 0)):
         if not folder.exists():
@@ -85,22 +92,30 @@ class _Work:
             self.folder, side, vocab_size=tokenizer.vocab_size, end_of_text=tokenizer.end_of_text, written=before
         )
         self._tell()
-        with ThreadPoolExecutor(1) as pool:  # counts and writes a portion while the next one is encoded
-            writing = pool.submit(lambda: None)
-            for some in _portions(documents, start=writer.written.documents, size=self.portion):
-                encoded = tokenizer.encode_documents(some)
-                writing.result()
-                self._tell()
-                writing = pool.submit(self._write, side, writer, some, encoded)
-            writing.result()
-        self._tell()
+        some = _portions(documents, start=writer.written.documents, size=min(self.portion, _ENCODED))
+        for number, (portion, encoded) in enumerate(self._encoded(some), 1):
+            writer.write(portion, encoded)
+            self.done[side] = writer.written
+            if number % max(1, self.portion // _ENCODED) == 0:
+                self._commit(side, writer)
+            self._tell()
+        self._commit(side, writer)
         return writer.written
 
-    def _write(self, side: str, writer: TokenWriter, documents: list[Document], encoded: list[Ids]) -> None:
-        assert self.done is not None
-        writer.write(documents, encoded)
-        self.done[side] = writer.written
-        self._note({"part": side, **vars(writer.written)})
+    def _commit(self, side: str, writer: TokenWriter) -> None:
+        if writer.sync():
+            self._note({"part": side, **vars(writer.written)})
+
+    def _encoded(self, portions: Iterator[list[Document]]) -> Iterator[tuple[list[Document], list[Ids]]]:
+        """Every portion with its ids; the next ones are encoded, in other threads, while one is counted and written."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            started = ((some, pool.submit(self.tokenizer.encode_documents, some)) for some in portions)
+            waiting = deque(islice(started, _AT_ONCE))
+            while waiting:
+                some, encoding = waiting.popleft()
+                encoded = encoding.result()
+                waiting.extend(islice(started, 1))
+                yield some, encoded
 
     def _begin(self, fingerprint: str) -> None:
         with disk_errors("write", self.folder):
@@ -170,15 +185,15 @@ def _portions(documents: Sequence[Document], *, start: int, size: int) -> Iterat
 
 def _fingerprint(split: Split, tokenizer: Tokenizer, progress: Progress) -> tuple[str, int]:
     """Hash of everything that decides the ids (format, tokenizer, every text in its place), and the bytes of text."""
-    digest = hashlib.sha256(f"{FORMAT} {tokenizer.fingerprint}".encode())
+    texts, shape = hashlib.sha256(), hashlib.sha256(f"{FORMAT} {tokenizer.fingerprint}".encode())
     total = 0
     for _, documents in _parts(split):
-        digest.update(b"\x00set")
-        for document in documents:
-            raw = document.text.encode("utf-8")
-            digest.update(len(raw).to_bytes(8, "little") + raw)
-            if document.markers:
-                digest.update(repr(document.markers).encode("utf-8"))
+        shape.update(b"set\n")
+        for some in _portions(documents, start=0, size=_ENCODED):
+            raw = "".join([one.text for one in some]).encode("utf-8")
+            texts.update(raw)
+            shape.update("".join([f"{len(one.text)} {one.markers or ''}\n" for one in some]).encode("utf-8"))
             total += len(raw)
-        progress("comparing", total, 0)
-    return digest.hexdigest()[:16], total
+            progress("comparing", total, 0)
+    shape.update(texts.digest())
+    return shape.hexdigest()[:16], total

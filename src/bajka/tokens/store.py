@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bajka.formats import Document
 
 FORMAT = 1
+_COUNTED = 1 << 16  # characters looked at at once: they stay in the processor
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,21 @@ def id_type(vocab_size: int) -> np.dtype[Any]:
     return np.dtype(np.uint16 if vocab_size <= 65_536 else np.uint32)
 
 
-def count_letters(text: str) -> int:
-    """How many characters of `text` are letters of any script, as `str.isalpha` has it."""
-    codes = np.frombuffer(text.encode("utf-16-le"), dtype=np.uint16)
-    letters = int(np.count_nonzero(_letters()[codes]))
-    if len(codes) > len(text):  # pairs of surrogates, which are no letters in the table
-        letters += sum(one.isalpha() for one in text if one > "\uffff")
-    return letters
+def count_text(text: str) -> tuple[int, int]:
+    """UTF-8 bytes of `text`, and how many of its characters are letters of any script, as `str.isalpha` has it."""
+    size = letters = 0
+    for start in range(0, len(text), _COUNTED):
+        some = text[start : start + _COUNTED]
+        codes = np.frombuffer(some.encode("utf-16-le"), dtype=np.uint16)
+        pairs = len(codes) - len(some)  # of surrogates, which are no letters in the table
+        letters += int(np.count_nonzero(np.take(_letters(), codes)))
+        size += len(codes) + int(np.count_nonzero(codes > 0x7F)) + int(np.count_nonzero(codes > 0x7FF)) - 2 * pairs
+        if pairs:
+            high, counts = np.unique(np.frombuffer(some.encode("utf-32-le"), dtype=np.uint32), return_counts=True)
+            letters += sum(
+                int(count) for code, count in zip(high, counts, strict=True) if code > 0xFFFF and chr(code).isalpha()
+            )
+    return size, letters
 
 
 @lru_cache(maxsize=1)
@@ -154,7 +163,8 @@ def token_set(documents: Iterable[Document | str], tokenizer: Tokenizer) -> Toke
         starts.append(place)
         pieces += [np.array([tokenizer.end_of_text], dtype=np.uint32), *whole]
         place += 1 + len(whole[0])
-        size, letters = size + len(text.encode("utf-8")), letters + count_letters(text)
+        counted = count_text(text)
+        size, letters = size + counted[0], letters + counted[1]
         markers += 0 if isinstance(document, str) else len(document.markers)
     every = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.uint32)
     content = place - len(starts) - markers

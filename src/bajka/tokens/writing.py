@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bajka import durable
 from bajka.errors import disk_errors
-from bajka.tokens.store import count_letters, id_type
+from bajka.tokens.store import count_text, id_type
 
 if TYPE_CHECKING:
     from bajka.formats import Document
@@ -36,7 +36,7 @@ class Written:
 
 
 class TokenWriter:
-    """Appends documents to a set, checking every id; `written` is what lies on the disk for certain."""
+    """Appends documents to a set, checking every id; `written` lies on the disk for certain after `sync`."""
 
     def __init__(
         self, folder: Path, name: str, *, vocab_size: int, end_of_text: int, written: Written | None = None
@@ -44,14 +44,14 @@ class TokenWriter:
         """Begin the two files, or go on behind `written`: what a crash left behind it is cut off."""
         self.vocab_size, self.end_of_text = vocab_size, end_of_text
         self.type = id_type(vocab_size)
-        self.written = written or Written()
+        self.written = self._surely = written or Written()
         self.ids, self.index = folder / f"{name}.bin", folder / f"{name}.idx"
         for path, size in sizes(folder, name, self.written, self.type).items():
             with disk_errors("write", path), path.open("ab") as file:
                 file.truncate(size)
 
     def write(self, documents: Sequence[Document], encoded: Iterable[NDArray[np.integer]]) -> None:
-        """Append documents and their ids (without end-of-text); on the disk when it returns."""
+        """Append documents and their ids (without end-of-text)."""
         end_of_text = np.array([self.end_of_text], dtype=np.uint32)
         pieces, starts, place = [], [], self.written.tokens
         for content in encoded:
@@ -63,13 +63,24 @@ class TokenWriter:
         assert not len(ids) or int(ids.max()) < self.vocab_size, "an id beyond the vocabulary"
         _append(self.ids, ids.astype(self.type))
         _append(self.index, np.array(starts, dtype=_STARTS))
+        size, letters = count_text("".join([one.text for one in documents]))
         self.written = Written(
             documents=self.written.documents + len(documents),
             tokens=place,
             markers=self.written.markers + sum(len(one.markers) for one in documents),
-            bytes=self.written.bytes + sum(len(one.text.encode("utf-8")) for one in documents),
-            letters=self.written.letters + sum(count_letters(one.text) for one in documents),
+            bytes=self.written.bytes + size,
+            letters=self.written.letters + letters,
         )
+
+    def sync(self) -> bool:
+        """Make everything written so far survive a crash; False when it does already."""
+        if self.written == self._surely:
+            return False
+        for path in (self.ids, self.index):
+            with disk_errors("write", path):
+                durable.sync_file(path)
+        self._surely = self.written
+        return True
 
 
 def sizes(folder: Path, name: str, written: Written, dtype: np.dtype[Any]) -> dict[Path, int]:
@@ -82,6 +93,4 @@ def sizes(folder: Path, name: str, written: Written, dtype: np.dtype[Any]) -> di
 
 def _append(path: Path, values: NDArray[Any]) -> None:
     with disk_errors("write", path), path.open("ab") as file:
-        file.write(values.tobytes())
-        file.flush()
-        os.fsync(file.fileno())
+        file.write(values.data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.table import Table
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def evaluate(
     model: Annotated[str, tyro.conf.Positional],
     texts: Annotated[tuple[str, ...], tyro.conf.Positional] = (),
+    part: Literal["validation", "test"] = "validation",
     judge: str | None = None,
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 20,
     json: bool = False,
@@ -26,6 +27,7 @@ def evaluate(
     Args:
         model: A run, a folder, or a name on the hub.
         texts: Files and folders to evaluate on.
+        part: Which held-out part of its run; the test part exists when the run had --test-share.
         judge: A larger model (folder or hub name) that judges texts which MODEL writes, beside real ones.
         n: Texts written for the judge.
         json: Print JSON.
@@ -38,7 +40,7 @@ def evaluate(
     from bajka.hardware import choose_device
 
     loaded = load_model(model, device=choose_device(device))
-    loss = evaluate_model(loaded, texts)
+    loss = evaluate_model(loaded, texts, part=part)
     numbers: dict[str, object] = {"model": model, **loss.as_dict()}
     compared = None
     if judge is not None:

@@ -12,12 +12,13 @@ from bajka.cli.arguments import given, wishes_type
 from bajka.cli.common import console, read_settings, shown_progress
 
 if TYPE_CHECKING:
-    from bajka.corpus import CorpusReport
+    from bajka.config import Settings
+    from bajka.corpus import Corpus, CorpusReport
     from bajka.corpus.report import CleaningStep
 
     Wishes = Any
 else:
-    Wishes = wishes_type("corpus", "cleaning")
+    Wishes = wishes_type("corpus", "cleaning", "tokenizer")
 
 
 def inspect(
@@ -28,7 +29,8 @@ def inspect(
 ) -> None:
     """Show what TEXTS are: documents, encodings, languages, duplicates, what cleaning changed, the split.
 
-    The page holds the same with examples: what each step changed, the commonest words, some documents.
+    The page holds the same with examples: what each step changed, the commonest words, some documents. With
+    --tokenizer (bpe, gpt2, a folder, ...) the texts are tried with a tokenizer too, beside GPT-2's.
 
     Args:
         texts: Files, folders, or a settings page.
@@ -38,7 +40,7 @@ def inspect(
     from bajka.corpus import inspect_corpus, read_corpus, split_documents
     from bajka.errors import CorpusError
 
-    wanted, _, _ = read_settings(texts, given(settings))
+    wanted, _, flags = read_settings(texts, given(settings))
     with shown_progress() as progress:
         corpus = read_corpus(wanted.corpus, wanted.cleaning, progress=progress)
     try:
@@ -50,6 +52,8 @@ def inspect(
         print(report.model_dump_json(indent=2))
     else:
         _show(report)
+        if {"tokenizer", "vocab_size"} & flags.keys():
+            _try_tokenizer(wanted, corpus)
         _write_page(report, page, title=" and ".join(Path(text).name or text for text in wanted.corpus.texts))
     if trouble is not None:
         raise trouble
@@ -57,6 +61,23 @@ def inspect(
 
 def _changed(step: CleaningStep) -> str:
     return f"{step.documents:,} documents, {step.characters:,} characters"
+
+
+def _try_tokenizer(settings: Settings, corpus: Corpus) -> None:
+    """Make or load the tokenizer, and show what it makes of an even sample of the texts."""
+    from bajka.cli.tokenizer_table import show_tokenizer
+    from bajka.tokenizer import Tokenizer, choose_vocab_size, train_tokenizer
+    from bajka.tokenizer.report import tokenizer_report
+    from bajka.tokenizer.source import is_here
+
+    wanted = settings.tokenizer
+    size = wanted.vocab_size or choose_vocab_size(corpus.bytes)[0]
+    tokenizer = train_tokenizer(wanted, (document.text for document in corpus.documents), vocab_size=size)
+    gpt2 = Tokenizer.load("gpt2") if is_here("gpt2") else None
+    why_alone = None if gpt2 else "GPT-2's is not on this computer to compare with: --tokenizer gpt2 fetches it once."
+    some = corpus.documents[:: max(1, len(corpus.documents) // 1000)]
+    report = tokenizer_report(tokenizer, (document.text for document in some), against=gpt2)
+    show_tokenizer(report, console(), name=wanted.tokenizer, why_alone=why_alone)
 
 
 def _write_page(report: CorpusReport, path: Path, *, title: str) -> None:
