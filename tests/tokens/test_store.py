@@ -97,11 +97,11 @@ def test_a_third_part_is_there_only_when_it_was_held_out(tmp_path: Path) -> None
 
 
 @given(text=st.text(st.characters(codec="utf-8")))
-def test_letters_are_those_of_isalpha(text: str) -> None:
+def test_bytes_and_letters_are_those_of_python(text: str) -> None:
     assert count_text(text) == (len(text.encode()), sum(map(str.isalpha, text)))
 
 
-def test_letters_of_every_character() -> None:
+def test_bytes_and_letters_of_every_character() -> None:
     text = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
     assert count_text(text) == (len(text.encode()), sum(map(str.isalpha, text)))
 

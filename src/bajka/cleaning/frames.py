@@ -105,8 +105,7 @@ def _between_markers(text: str) -> list[str]:
         begin, last = marker.end(), kind
     if last != "end" or len(text) - begin > _FAR:
         kept.append(text[begin:])
-    lost = last == "start" and not "".join(kept).strip()  # a START with nothing behind it is no frame
-    return [text] if lost else kept
+    return kept
 
 
 def _names_gutenberg(text: str) -> bool:
