@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +60,13 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 
 def test_what_is_not_text_is_skipped_by_name_with_a_reason(tmp_path: Path) -> None:
     write(tmp_path / "t" / "a.txt", STORY)
-    for name in ("b.txt.gz", "c.epub", "d.jpg", "LICENSE"):
+    for name in ("b.txt.gz", "c.epub", "d.jpg", "NOTES"):
         write(tmp_path / "t" / name, b"\x1f\x8b\x08\0" if name.endswith(".gz") else b"\x1f\x8b\0\0")
     skipped = {one.name: one.reason for one in read(tmp_path / "t").skipped}
     assert "its gzip data is damaged or cut off" in skipped["t/b.txt.gz"]
     assert "it is no .epub file that can be read" in skipped["t/c.epub"]
     assert "(.jpg)" in skipped["t/d.jpg"]
-    assert skipped["t/LICENSE"] == "it is no text"
+    assert skipped["t/NOTES"] == "it is no text"
 
 
 def test_a_file_named_itself_is_text_whatever_its_ending(tmp_path: Path) -> None:
@@ -183,3 +185,25 @@ def test_a_table_without_text_among_texts_is_skipped(tmp_path: Path) -> None:
 def test_bytes_and_letters_of_the_cleaned_text(tmp_path: Path) -> None:
     corpus = read(write(tmp_path / "a.txt", "Šuma 7!\r\n"))
     assert (corpus.bytes, corpus.letters) == (9, 4)
+
+
+def test_plots_in_an_archive_find_their_metadata_there(tmp_path: Path) -> None:
+    film = (
+        '7\t/m/0\tTaxi Blues\t1990-09-07\t\t110.0\t{"/m/1": "Russian"}\t{"/m/2": "Soviet Union"}\t{"/m/3": "Drama"}\n'
+    )
+    with tarfile.open(tmp_path / "MovieSummaries.tar.gz", "w:gz") as archive:
+        for name, content in (
+            ("README.txt", "About the data."),
+            ("plot_summaries.txt", "7\tA taxi driver and a saxophonist.\n"),
+            ("tvtropes.clusters.txt", "hero\t{}\n"),
+            ("movie.metadata.tsv", film),
+        ):
+            info = tarfile.TarInfo(f"MovieSummaries/{name}")
+            info.size = len(content.encode())
+            archive.addfile(info, io.BytesIO(content.encode()))
+    corpus = read(tmp_path / "MovieSummaries.tar.gz")
+    (document,) = corpus.documents
+    assert document.text == "A taxi driver and a saxophonist."
+    assert document.fields["title"] == "Taxi Blues"
+    assert document.fields["genre"] == "Drama"
+    assert len(corpus.skipped) == 3

@@ -145,3 +145,10 @@ def test_zip_files_that_are_documents() -> None:
 def test_deeply_nested_brackets_are_no_reason_to_fail() -> None:
     assert kind("a.json", b"[" * 60_000) == "json"
     assert kind("a.txt", b"[" * 60_000) == "text"
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "README.md", "tales/Readme.txt", "COPYING"])
+def test_what_is_about_the_texts_is_read_only_when_named_itself(name: str) -> None:
+    with pytest.raises(UnreadableError, match="about the texts"):
+        kind_of(name, b"These tales are free.", whole=True, named=False)
+    assert kind_of(name, b"These tales are free.", whole=True, named=True) == "text"

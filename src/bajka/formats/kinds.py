@@ -29,6 +29,7 @@ READABLE = (
 )
 """The endings that are read, for sentences."""
 _AS_TEXT = "save it as .txt first"
+_ABOUT_THE_TEXTS = re.compile(r"(readme|licen[cs]e|copying|changelog)(\.(md|txt|rst|html?))?", re.IGNORECASE)
 _OF_THE_PLOTS = ("movie.metadata.tsv", "character.metadata.tsv", "tvtropes.clusters.txt", "name.clusters.txt")
 _REFUSED = {
     ".pdf": f"{_AS_TEXT}, for example with pdftotext",
@@ -95,6 +96,8 @@ def kind_of(name: str, head: bytes, *, whole: bool, named: bool) -> Kind:
         raise UnreadableError("it is empty")
     if not named and name.rpartition("/")[2] in _OF_THE_PLOTS:
         raise UnreadableError("it belongs to plot_summaries.txt and holds no texts of its own")
+    if not named and _ABOUT_THE_TEXTS.fullmatch(name.rpartition("/")[2]):
+        raise UnreadableError("its name says that it is about the texts and none of them: name it itself to read it")
     last = ending(name)
     by_name = _KINDS.get(last)
     for place, magic, true_ending in _MAGIC:

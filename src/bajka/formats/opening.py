@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -81,8 +81,8 @@ def beside(opened: Opened, filename: str) -> bytes | None:
     if opened.name.rpartition("/")[2] == opened.path.name:
         path = opened.path.with_name(filename)
         return path.read_bytes() if path.is_file() else None
-    with closing(_Unpacker(opened.path).opened(opened.path.open("rb"), "", named=True)) as members:
-        for member in members:
+    with opened.path.open("rb") as file:
+        for member in _Unpacker(opened.path, named=True).opened(file, "", named=True):
             if isinstance(member, Opened) and member.name.rpartition("/")[2] == filename:
                 return member.file.read()
     return None
@@ -102,8 +102,9 @@ def _why_no_file(path: Path) -> str:
 class _Unpacker:
     """Opens what lies at one path and counts what it unpacks there, over all levels."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.packed = path, path.stat().st_size
+    def __init__(self, path: Path, *, named: bool = False) -> None:
+        """`named`: members count as named by the person themselves."""
+        self.path, self.packed, self.named = path, path.stat().st_size, named
         self.bytes = self.members = 0
 
     def opened(
@@ -153,7 +154,7 @@ class _Unpacker:
                 yield from [shown] if shown else []
                 continue
             with self._spooled(self._counted(_zip_blocks(archive, info))) as member:
-                yield from self.opened(member, shown, named=False, depth=depth + 1)
+                yield from self.opened(member, shown, named=self.named, depth=depth + 1)
 
     def _tar(self, stream: _Stream, name: str, *, depth: int) -> Iterator[Opened | Skipped]:
         """Read as a stream: nothing can lead it back to where it was."""
@@ -173,7 +174,7 @@ class _Unpacker:
                 yield from [shown] if shown else []
                 continue
             with self._spooled(_tar_blocks(archive, info)) as member:
-                yield from self.opened(member, shown, named=False, depth=depth + 1)
+                yield from self.opened(member, shown, named=self.named, depth=depth + 1)
 
     def _shown(self, archive: str, name: str, *, regular: bool) -> str | Skipped | None:
         """The name of a member in reports; why it is left out; None for what is hidden."""

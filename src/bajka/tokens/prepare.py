@@ -52,7 +52,7 @@ def prepare(
     prepare the same take turns. Raises `DiskError`; what was done until then is gone on with at the next call.
     """
     with ThreadPoolExecutor(1) as pool:
-        if sum(split.sizes or ()) > portion:
+        if sum(split.sizes or ()) > min(portion, _ENCODED):
             pool.submit(tokenizer.get_ready)
         fingerprint, total = _fingerprint(split, tokenizer, progress)
     folder = parent / f"{name}-{fingerprint[:8]}"
