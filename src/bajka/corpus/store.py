@@ -162,7 +162,8 @@ class DocumentStore(Sequence[Document]):
                 )
         self.rows = _mapped(folder / INDEX, ROW)
         self.sketches = _mapped(folder / SKETCHES, np.dtype("<u4")).reshape(-1, SKETCH_SIZE)
-        self._texts, self._extra = _mapped(folder / TEXTS, np.dtype("u1")), _mapped(folder / EXTRA, np.dtype("u1"))
+        self._texts, self._extra = (_mapped(folder / name, np.dtype("u1")).data for name in (TEXTS, EXTRA))
+        self._ends, self._extra_ends = self.rows["end"].view(np.ndarray), self.rows["extra_end"].view(np.ndarray)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -178,17 +179,17 @@ class DocumentStore(Sequence[Document]):
             number += len(self)
         if not 0 <= number < len(self):
             raise IndexError(number)
-        extra = json.loads(self._part(self._extra, "extra_end", number))
+        extra = json.loads(str(_part(self._extra, self._extra_ends, number), "utf-8", "surrogatepass"))
         markers = tuple((place, marker) for place, marker in extra.get("markers", ()))
         return Document(self.text(number), extra["name"], extra.get("fields", {}), markers)
 
     def text(self, number: int) -> str:
         """The text of one document alone."""
-        return self._part(self._texts, "end", number).decode("utf-8")
+        return str(_part(self._texts, self._ends, number), "utf-8")
 
-    def _part(self, data: NDArray[np.uint8], end: str, number: int) -> bytes:
-        begin = int(self.rows[number - 1][end]) if number else 0
-        return data[begin : int(self.rows[number][end])].tobytes()
+
+def _part(data: memoryview, ends: NDArray[np.uint64], number: int) -> memoryview:
+    return data[int(ends[number - 1]) if number else 0 : int(ends[number])]
 
 
 def _extra(document: Document) -> bytes:
