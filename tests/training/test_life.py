@@ -14,7 +14,9 @@ import bajka
 from bajka import durable
 from bajka.checkpoint.model_folder import load_model, write_model_folder
 from bajka.checkpoint.run_folder import RunFolder, read_lines
+from bajka.config import settings_with
 from bajka.errors import ModelError, NumericsError, RunError, SettingsError
+from bajka.training.inputs import name_of
 from tiny import byte_tokenizer, tiny_model
 from tiny_runs import Stopped, Watcher, bits, checkpoints, go_on, stop_at, tales_file, train_tiny
 
@@ -346,3 +348,8 @@ def test_a_shape_beside_given_weights_is_refused(texts: Path, finished: bajka.Ru
     with pytest.raises(SettingsError, match="n_layer = 5 was asked for, but the weights of --from have 2"):
         train_tiny(texts, out=str(tmp_path / "x"), from_model=str(finished.path), steps=1, n_layer=5)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_run_on_an_archive_is_named_without_its_endings() -> None:
+    assert name_of(settings_with(texts=("texts/tales.tar.gz",))) == "tales"
+    assert name_of(settings_with(texts=("hf:somebody/tales:train",))) == "tales-train"

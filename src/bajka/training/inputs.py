@@ -52,6 +52,7 @@ def name_of(settings: Settings) -> str:
         raise SettingsError("There are no texts to learn from. Name files or folders: bajka train path/to/texts")
     path = Path(texts[0]).expanduser()
     stem = path.stem if path.suffix and not path.is_dir() else path.name or path.resolve().name
+    stem = stem.removesuffix(".tar")  # of tales.tar.gz
     name = re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:60] or "texts"
     return name if len(texts) == 1 else f"{name}-and-more"
 
