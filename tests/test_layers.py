@@ -14,7 +14,7 @@ import bajka
 
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("config", "durable", "progress"),
+    ("config", "durable", "progress", "characters"),
     ("formats", "datasets"),
     ("cleaning",),
     ("corpus", "tokenizer"),

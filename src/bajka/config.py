@@ -71,14 +71,17 @@ class CorpusSettings(Section):
     @classmethod
     def limit_is_a_size(cls, limit: str | None) -> str | None:
         """A limit is a positive size."""
-        if limit is not None:
-            try:
-                size = TypeAdapter(ByteSize).validate_python(limit)
-            except ValidationError:
-                raise ValueError(f'{limit!r} is not a size: write it like "5MB" or "200kB"') from None
-            if size <= 0:
+        try:
+            if limit is not None and TypeAdapter(ByteSize).validate_python(limit) <= 0:
                 raise ValueError(f"{limit!r} leaves no text: write a size like 5MB")
+        except ValidationError:
+            raise ValueError(f'{limit!r} is not a size: write it like "5MB" or "200kB"') from None
         return limit
+
+    @property
+    def limit_bytes(self) -> int | None:
+        """The limit in bytes."""
+        return None if self.limit is None else int(TypeAdapter(ByteSize).validate_python(self.limit))
 
 
 class CleaningSettings(Section):

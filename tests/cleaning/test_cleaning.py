@@ -192,6 +192,8 @@ WORDS = st.sampled_from(
 @example("漢《か》\u3099")
 @example("ab-\nund-\nfg")
 @example("AA-\nAA- AA")
+@example("AA-\na\u0300a")
+@example("AA-\na\xad\u0300a")
 def test_cleaning_a_clean_text_changes_nothing(text: str) -> None:
     once = clean(text)
     assert clean(once) == once

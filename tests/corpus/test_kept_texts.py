@@ -14,6 +14,7 @@ import pytest
 
 from bajka.config import CleaningSettings, CorpusSettings
 from bajka.corpus import Corpus, read_corpus
+from bajka.errors import InputError
 
 CHILD = """
 import os, signal, sys
@@ -141,6 +142,20 @@ def test_documents_too_short_or_too_long_are_left_out_by_reason(tmp_path: Path) 
     corpus = read(folder, tmp_path / "data" / "x", minimum_characters=10, maximum_characters=100)
     assert [document.name for document in corpus.documents] == ["tales/right.txt"]
     assert corpus.left_out == {"shorter than 10 characters": 1, "longer than 100 characters": 1}
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        ("<|titel|>{titel}<|plot|>{plot}", r"field titel, which no document has\. Did you mean title\?"),
+        ("<|qqq|>{qqq}<|plot|>{plot}", r"field qqq, which no document has\. They have title, year\."),
+        ("<|title|>{title}<|plott|>{plott}", 'it has no column "plott"'),
+    ],
+)
+def test_a_template_with_a_field_that_nobody_has_is_refused(tmp_path: Path, template: str, sentence: str) -> None:
+    (tmp_path / "plots.csv").write_text("title,year,plot\nRain,1901,It rains on the hill.\n", encoding="utf-8")
+    with pytest.raises(InputError, match=sentence):
+        read(tmp_path / "plots.csv", tmp_path / "data" / "x", template=template)
 
 
 def test_a_template_makes_markers_of_the_columns_of_a_table(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bajka.characters import count_characters, script_of, script_shares
 from bajka.config import CorpusSettings
 from bajka.corpus import Corpus, Document, inspect_corpus, read_corpus, split_documents
-from bajka.corpus.characters import count_characters, script_of, script_shares
 from bajka.corpus.report import enough_for
 
 
@@ -39,7 +39,7 @@ def test_a_corpus_that_cannot_be_split_still_has_a_report() -> None:
 
 
 def test_characters_are_counted_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bajka.corpus.characters._PIECE", 4)
+    monkeypatch.setattr("bajka.characters._PIECE", 4)
     assert count_characters(["abcabcab", "", "a𝄞"]) == {"a": 4, "b": 3, "c": 2, "𝄞": 1}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bajka.config import CorpusSettings
 from bajka.formats.document import Account, Document, UnreadableError
-from bajka.formats.fields import Choice, choose, documents_of, is_literal, sample_of, template_names
+from bajka.formats.fields import Choice, choose, documents_of, is_literal, sample_of
 
 STORY = "Once upon a time there was a small fox who could not sleep, so he counted all the stars above the hill."
 
@@ -91,9 +91,9 @@ def test_many_names_are_not_all_listed() -> None:
 
 def test_the_template_ends_with_the_text() -> None:
     template = "<|title|>{title}<|plot|>{plot}"
-    assert template_names(template) == ["title", "plot"]
     assert chosen({"title": "Fox", "Plot": "Short.", "story": STORY}, template=template) == "Plot"
-    assert chosen({"title": "Fox", "story": STORY}, template=template) == "story"
+    assert chosen({"title": "Fox", "story": STORY}, template=template, field="story") == "story"
+    assert 'it has no field "plot", only title, story' in refusal({"title": "Fox", "story": STORY}, template=template)
 
 
 def test_bytes_literals_are_decoded_and_said() -> None:

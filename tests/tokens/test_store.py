@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bajka.corpus import Split
 from bajka.errors import DamagedFileError
@@ -18,7 +16,7 @@ from bajka.tokenizer import Tokenizer
 from bajka.tokens import TokenData, open_token_data
 from bajka.tokens.foreign import is_token_folder
 from bajka.tokens.prepare import prepare
-from bajka.tokens.store import count_text, id_type, token_set
+from bajka.tokens.store import id_type, token_set
 from bajka.tokens.writing import TokenWriter
 from tiny import byte_tokenizer
 
@@ -94,16 +92,6 @@ def test_a_third_part_is_there_only_when_it_was_held_out(tmp_path: Path) -> None
     assert data.test is not None
     assert data.test.ids.tolist() == [0, *byte_tokenizer().encode("Kraj.")]
     assert (data.folder / "test.bin").stat().st_size == 12
-
-
-@given(text=st.text(st.characters(codec="utf-8")))
-def test_bytes_and_letters_are_those_of_python(text: str) -> None:
-    assert count_text(text) == (len(text.encode()), sum(map(str.isalpha, text)))
-
-
-def test_bytes_and_letters_of_every_character() -> None:
-    text = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
-    assert count_text(text) == (len(text.encode()), sum(map(str.isalpha, text)))
 
 
 def test_no_texts_are_no_tokens() -> None:

@@ -15,6 +15,7 @@ text recognition writes there.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -62,7 +63,10 @@ _SELDOM = 0.01  # share of the lines
 
 @dataclass(frozen=True, slots=True)
 class _Break:
-    """Places: of the hyphen, of the first letter of the next line, of the end of its first word; and both words."""
+    """Places: of the hyphen, of the first letter of the next line, of the end of its first word; and both words.
+
+    The words are in NFC, whatever the text is: what is decided does not depend on how an accent is written.
+    """
 
     hyphen: int
     start: int
@@ -79,7 +83,7 @@ def with_whole_words(text: str) -> str:
         )
     if "-" not in text and "\u2010" not in text and "\xac" not in text:
         return text
-    breaks = [found for match in _BREAK.finditer(text) if _is_break(text, found := _at(text, match))]
+    breaks = [found for match in _BREAK.finditer(text) if _is_break(found := _at(text, match))]
     lines = text.count("\n")
     if lines >= _ENOUGH_LINES and len(breaks) < _SELDOM * lines:
         breaks = [one for one in breaks if text[one.hyphen] == "\xac"]
@@ -91,22 +95,26 @@ def _at(text: str, match: re.Match[str]) -> _Break:
     before = text[max(0, hyphen - _LONGEST) : hyphen].rsplit(None, 1)
     token = _TOKEN.match(text, start)
     assert token is not None  # a letter stands there
-    return _Break(hyphen, start, token.end(), before[-1] if before else "", token[0])
+    return _Break(hyphen, start, token.end(), _nfc(before[-1]) if before else "", _nfc(token[0]))
 
 
-def _is_break(text: str, found: _Break) -> bool:
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _is_break(found: _Break) -> bool:
     """Two letters or more on both sides, going on in small letters (or in capitals after capitals)."""
     first, second = _LETTERS_AT_END.search(found.before), _LETTERS.match(found.after)
     if first is None or second is None or min(len(first[0]), len(second[0])) < 2:
         return False
     goes_on = second[0].islower() or (second[0].isupper() and first[0].isupper())
-    broken_again = text[found.start + second.end() : found.start + second.end() + 1] in ("-", "\u2010", "\xac")
+    broken_again = found.after[second.end() : second.end() + 1] in ("-", "\u2010", "\xac")
     return goes_on and (broken_again or second[0] not in CONJUNCTIONS)
 
 
 def _kept_hyphens(text: str, breaks: list[_Break]) -> frozenset[int]:
     """Places of the hyphens that belong to the word."""
-    words = Counter(word.strip(_EDGES) for word in text.lower().split())
+    words = Counter(word.strip(_EDGES) for word in _nfc(text).lower().split())
     for one in breaks:  # the pieces themselves are no evidence
         words.subtract((one.before.lower().strip(_EDGES), one.after.lower().strip(_EDGES)))
     return frozenset(one.hyphen for one in breaks if text[one.hyphen] != "\xac" and _keeps(one, words))

@@ -9,8 +9,7 @@ from bajka.corpus.document import Corpus, FileFacts
 from bajka.corpus.reading import read_corpus
 from bajka.corpus.report import CorpusReport, inspect_corpus
 from bajka.corpus.split import Split, split_documents
-from bajka.corpus.template import Template
-from bajka.formats import Document
+from bajka.formats import Document, Template
 
 __all__ = [
     "Corpus",

@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bajka.characters import count_characters, count_text
 from bajka.cleaning import Change
-from bajka.corpus.characters import count_characters, count_letters
 from bajka.formats import Document, EncodingGuess, Skipped
 
 Counts = NDArray[np.int64]
@@ -57,13 +57,14 @@ class Corpus:
     def of(cls, documents: Sequence[Document]) -> Corpus:
         """A corpus of documents in memory, as they are."""
         texts = [document.text for document in documents]
+        counts = np.array([count_text(text) for text in texts], dtype=np.int64).reshape(-1, 2)
         return cls(
             documents,
             [],
             [],
-            sizes=np.array([len(text.encode("utf-8")) for text in texts], dtype=np.int64),
+            sizes=counts[:, 0],
             lengths=np.array([len(text) for text in texts], dtype=np.int64),
-            letter_counts=np.array([count_letters(text) for text in texts], dtype=np.int64),
+            letter_counts=counts[:, 1],
             digests=np.array([text_key(text) for text in texts], dtype="S32"),
             groups=np.arange(len(texts)),
         )

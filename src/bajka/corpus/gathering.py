@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import time
@@ -12,15 +13,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ByteSize, TypeAdapter
-
+from bajka.characters import count_text
 from bajka.cleaning import Change, Cleaner
 from bajka.config import CleaningSettings, CorpusSettings
-from bajka.corpus.characters import count_letters
 from bajka.corpus.document import FileFacts, text_key
 from bajka.corpus.sources import Source
 from bajka.corpus.store import StoreWriter
-from bajka.corpus.template import Template
 from bajka.errors import CorpusError, SettingsError
 from bajka.formats import (
     Account,
@@ -28,6 +26,7 @@ from bajka.formats import (
     EncodingGuess,
     Opened,
     Skipped,
+    Template,
     UnreadableError,
     cut_near,
     is_file,
@@ -44,13 +43,18 @@ _TELL_SECONDS = 0.2
 
 @dataclass
 class Gathering:
-    """What is to be said of the sources that were read."""
+    """What is to be said of the sources that were read.
+
+    `changes` are plain forms of `Change` by step, `left_out` counts documents by reason, `patterns` are those of the
+    encodings that fitted a file, and `fields` counts, with a template, the documents that have something in a field.
+    """
 
     files: list[FileFacts] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     patterns: list[str] = field(default_factory=list)
+    fields: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: Gathering) -> None:
         """Take in what was gathered from one more source."""
@@ -62,6 +66,7 @@ class Gathering:
             self.changes[step] = asdict(total)
         self.left_out = dict(Counter(self.left_out) + Counter(other.left_out))
         self.patterns = sorted({*self.patterns, *other.patterns})
+        self.fields = dict(Counter(self.fields) + Counter(other.fields))
 
     def plain(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -72,7 +77,7 @@ class Gathering:
         """What `plain` gave."""
         files = [FileFacts(**(one | {"encoding": EncodingGuess(**one["encoding"])})) for one in plain["files"]]
         skipped = [Skipped(**one) for one in plain["skipped"]]
-        return cls(files, skipped, plain["changes"], plain["left_out"], plain.get("patterns", []))
+        return cls(files, skipped, plain["changes"], plain["left_out"], plain["patterns"], plain["fields"])
 
     @classmethod
     def read(cls, path: Path) -> Gathering:
@@ -111,6 +116,7 @@ def gather(
         if not writer.entries:  # no source at all
             writer.commit(recent.plain() | {"next": 0}, durably=durably)
     _check_patterns(settings, gathering)
+    _check_template(settings, gathering)
     return gathering
 
 
@@ -127,10 +133,10 @@ class _Reader:
     ) -> None:
         self.writer, self.cleaning, self.progress = writer, cleaning, progress
         self.template = Template.parse(settings.template) if settings.template else None
-        self.settings = _with_text_field(settings, self.template)
+        self.settings = settings
         self.overrides = parse_overrides(settings.encoding)
         self.cleaner = Cleaner(cleaning)
-        self.limit = limit_bytes(settings.limit)
+        self.limit = settings.limit_bytes
         self.full = self.limit is not None and writer.text_bytes >= self.limit
         sizes = {one.path: one.path.stat().st_size for one in found if isinstance(one, Source) and is_file(one.path)}
         self.total, self.done, self.sizes, self.told = sum(sizes.values()), 0, sizes, 0.0
@@ -163,12 +169,14 @@ class _Reader:
 
     def _read_member(self, member: Opened, gathered: Gathering) -> None:
         """Add the documents of one file, or of one member of an archive; `gathered` says what came of it."""
-        place, account, counts = self.writer.place, Account(), Counter[str]()
+        place, account, counts, fields = self.writer.place, Account(), Counter[str](), Counter[str]()
         encoding = self._overruled(member, gathered)
         try:
             with closing(read_opened(member, self.settings, account, encoding=encoding)) as documents:
                 for document in documents:
                     counts[self._add(document)] += 1
+                    if self.template:
+                        fields.update(name for name, value in document.fields.items() if value.strip())
                     self._tell(member)
                     if self.full:
                         break
@@ -183,6 +191,7 @@ class _Reader:
             FileFacts(_shown(member.path), member.name, member.size, account.encoding, kept, account.note)
         )
         gathered.left_out = dict(Counter(gathered.left_out) + counts)
+        gathered.fields = dict(Counter(gathered.fields) + fields)
 
     def _add(self, document: Document) -> str:
         """Clean a document and put it into the store; the reason when it was left out, else ""."""
@@ -197,7 +206,7 @@ class _Reader:
             return "beyond the limit"
         self.writer.add(
             document,
-            letters=count_letters(document.text),
+            letters=count_text(document.text)[1],
             key=bytes.fromhex(text_key(document.text)),
         )
         return ""
@@ -245,16 +254,16 @@ def _shown(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def limit_bytes(limit: str | None) -> int | None:
-    """Bytes that a wish such as "5MB" or "200 kB" means."""
-    return None if limit is None else int(TypeAdapter(ByteSize).validate_python(limit))
-
-
-def _with_text_field(settings: CorpusSettings, template: Template | None) -> CorpusSettings:
-    """With a template its last field is the text, if nothing else was said."""
-    if template is None or settings.field or settings.column:
-        return settings
-    return settings.model_copy(update={"field": template.fields[-1]})
+def _check_template(settings: CorpusSettings, gathering: Gathering) -> None:
+    """Raise `SettingsError` when documents have fields, but none has one that the template names: it is misspelt."""
+    if not settings.template or not gathering.fields:
+        return
+    there = {name.casefold(): name for name in gathering.fields}
+    for name in Template.parse(settings.template).fields[:-1]:
+        if name.casefold() not in there:
+            close = difflib.get_close_matches(name.casefold(), there, n=1, cutoff=0.5)
+            hint = f"Did you mean {there[close[0]]}?" if close else f"They have {', '.join(there.values())}."
+            raise SettingsError(f"The template names the field {name}, which no document has. {hint}")
 
 
 def _check_patterns(settings: CorpusSettings, gathering: Gathering) -> None:

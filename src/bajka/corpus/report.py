@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from bajka.corpus.characters import script_shares
+from bajka.characters import script_shares
 from bajka.corpus.document import Corpus
 from bajka.corpus.duplicates import EQUAL
 from bajka.corpus.split import Split

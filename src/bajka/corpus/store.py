@@ -50,7 +50,7 @@ class StoreWriter:
         while self.entries and not self._holds(self.entries[-1]["sizes"]):
             self.entries.pop()
         self._committed: dict[str, int] = self.entries[-1]["sizes"] if self.entries else dict.fromkeys(_DATA, 0)
-        self.take_back(self._committed)
+        self._forget_after(self._committed)
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -79,7 +79,7 @@ class StoreWriter:
         (self.folder / JOURNAL).unlink(missing_ok=True)
         self.entries = []
         self._committed = dict.fromkeys(_DATA, 0)
-        self.take_back(self._committed)
+        self._forget_after(self._committed)
 
     def add(self, document: Document, *, letters: int, key: bytes) -> None:
         """Append one document."""
@@ -113,8 +113,11 @@ class StoreWriter:
 
     def take_back(self, place: dict[str, int]) -> None:
         """Forget what was added after `place`."""
-        if hasattr(self, "_pending"):
-            self._flush()
+        self._flush()
+        self._forget_after(place)
+
+    def _forget_after(self, place: dict[str, int]) -> None:
+        """Cut the files to these sizes; nothing waits to be written."""
         for name, file in self._files.items():
             with disk_errors("write", self.folder / name):
                 file.truncate(place[name])

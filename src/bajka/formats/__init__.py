@@ -12,6 +12,7 @@ from bajka.formats.kinds import READABLE, Kind
 from bajka.formats.opening import Opened, is_file, open_path
 from bajka.formats.overrides import Override, parse_overrides
 from bajka.formats.reading import read_opened
+from bajka.formats.template import Template
 
 __all__ = [
     "READABLE",
@@ -22,6 +23,7 @@ __all__ = [
     "Opened",
     "Override",
     "Skipped",
+    "Template",
     "UnreadableError",
     "cut_near",
     "is_file",

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from bajka.formats.cutting import cut_near
 from bajka.formats.document import Account, Document, UnreadableError
-from bajka.formats.plain import LONGEST_DOCUMENT
+from bajka.formats.plain import in_parts, say_cuts
 
-_CUT_WITHIN = 100_000
 _YEAR = re.compile(r"(?<!\d)[12]\d{3}(?!\d)")
 
 
@@ -20,17 +18,10 @@ def one_book(text: str, *, name: str, fields: dict[str, str], account: Account) 
     """
     if not text:
         raise UnreadableError("there is no running text in it (pages that are pictures cannot be read)")
-    if len(text) <= LONGEST_DOCUMENT + _CUT_WITHIN:
-        yield Document(text, name, fields)
-        return
     part = 0
-    while text:
-        long = len(text) > LONGEST_DOCUMENT + _CUT_WITHIN
-        end = cut_near(text, LONGEST_DOCUMENT, within=_CUT_WITHIN) if long else len(text)
-        part += 1
-        yield Document(text[:end], f"{name}, part {part}", fields)
-        text = text[end:]
-    account.notes.append(f"cut into {part} parts of about {LONGEST_DOCUMENT // 1_000_000} million characters")
+    for _, part, body in in_parts(iter([text])):
+        yield Document(body, f"{name}, part {part}" if part else name, fields)
+    say_cuts(part, account)
 
 
 def book_fields(*, title: str = "", author: str = "", year: str = "", language: str = "") -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from bajka.config import CorpusSettings
 from bajka.formats.document import Account, Document, UnreadableError
+from bajka.formats.template import Template
 
 Row = Mapping[str, str]
 Word = Literal["field", "column"]
@@ -73,11 +74,8 @@ def choose(sample: list[Row], settings: CorpusSettings, *, word: Word, account: 
     Raises `UnreadableError`, which asks, when there is none or the named one is not there.
     """
     names = list(dict.fromkeys(key for row in sample for key in row))
-    wanted = settings.field or settings.column
-    if wanted:
-        chosen = _named(wanted, names, word=word)
-    else:
-        chosen = _in_template(settings.template, names) or _evident(names, sample, word=word)
+    wanted = settings.field or settings.column or next(reversed(template_fields(settings)), None)
+    chosen = _named(wanted, names, word=word) if wanted else _evident(names, sample, word=word)
     others = [name for name in names if name != chosen]
     account.text_field = chosen
     account.notes.append(f'text from the {word} "{chosen}"' + (f" (others: {_listed(others)})" if others else ""))
@@ -115,9 +113,9 @@ def documents_of(rows: Iterable[tuple[int, Row]], choice: Choice, *, name: str, 
         raise UnreadableError(f'the {choice.word} "{choice.text}" is empty in every row', asks=True)
 
 
-def template_names(template: str | None) -> list[str]:
-    """The fields that a template such as "<|title|>{title}<|plot|>{plot}" names, in order."""
-    return re.findall(r"\{([^{}]+)\}", template or "")
+def template_fields(settings: CorpusSettings) -> tuple[str, ...]:
+    """The fields that the template names, in order; the last one is the text."""
+    return Template.parse(settings.template).fields if settings.template else ()
 
 
 def is_usual(name: str) -> bool:
@@ -170,12 +168,6 @@ def _named(wanted: str, names: list[str], *, word: Word) -> str:
     close = difflib.get_close_matches(wanted.casefold(), list(by_case), n=1, cutoff=0.6)
     hint = f'; did you mean --{word} "{by_case[close[0]]}"?' if close else f"; choose one with --{word}"
     raise UnreadableError(f'it has no {word} "{wanted}", only {_listed(names)}{hint}', asks=True)
-
-
-def _in_template(template: str | None, names: list[str]) -> str | None:
-    """The field that the template ends with, where this file has it."""
-    last = template_names(template)[-1:]
-    return next((name for name in names if [name.casefold()] == [wish.casefold() for wish in last]), None)
 
 
 def _evident(names: list[str], sample: list[Row], *, word: Word) -> str:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from bajka.config import CorpusSettings
 from bajka.errors import MissingExtraError
 from bajka.formats.document import Account, Document, UnreadableError
-from bajka.formats.fields import Row, choose, documents_of, sample_of, template_names
+from bajka.formats.fields import Row, choose, documents_of, sample_of, template_fields
 
 _BATCH_BYTES = 8_000_000
 _BATCH_ROWS = 2_000
@@ -26,8 +26,8 @@ def read_parquet(file: BinaryIO, *, name: str, settings: CorpusSettings, account
     if not names:
         raise UnreadableError("it has no column of texts")
     choice = choose(sample_of(_rows(table, names)), settings, word="field", account=account)
-    wanted = {choice.text, *template_names(settings.template)}
-    rows = _rows(table, [column for column in names if column in wanted])
+    wanted = {name.casefold() for name in (choice.text, *template_fields(settings))}
+    rows = _rows(table, [column for column in names if column.casefold() in wanted])
     yield from documents_of(rows, choice, name=name, account=account)
 
 

@@ -19,7 +19,7 @@ Stream = Iterator[str | None]
 """Pieces of text; None stands between two documents."""
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A document, or one part of it (0: all of it); `place` counts the documents of the stream from 1."""
 
     place: int
@@ -57,7 +57,7 @@ def read_plain(text: Text, *, name: str, settings: CorpusSettings, account: Acco
 def _one(text: Text, *, name: str, account: Account) -> Iterator[Document]:
     """The whole file as it is."""
     parts = empty = 0
-    for _, part, body in _parts(text.chunks()):
+    for _, part, body in in_parts(text.chunks()):
         parts += 1
         if body.strip():
             yield Document(body, f"{name}, part {part}" if part else name)
@@ -65,7 +65,7 @@ def _one(text: Text, *, name: str, account: Account) -> Iterator[Document]:
             empty += 1
     if empty == parts:
         raise UnreadableError("it holds only white space")
-    _say_cuts(parts, account)
+    say_cuts(parts, account)
 
 
 def _many(
@@ -75,7 +75,7 @@ def _many(
     by what is not empty.
     """
     number = last = cut = 0
-    for place, part, body in _parts(stream):
+    for place, part, body in in_parts(stream):
         body = body.strip() if by_line else body.strip("\n")
         if not body.strip():
             continue
@@ -85,21 +85,22 @@ def _many(
         yield Document(body, f"{here}, part {part}" if part else here)
     if not number:
         raise UnreadableError(f'it holds nothing but "{marker}" lines' if marker else "it holds only white space")
-    _say_cuts(cut, account)
+    say_cuts(cut, account)
 
 
-def _say_cuts(parts: int, account: Account) -> None:
+def say_cuts(parts: int, account: Account) -> None:
+    """A note on a document that was cut into several."""
     if parts > 1:
         account.notes.append(f"cut into {parts} parts of about {LONGEST_DOCUMENT // 1_000_000} million characters")
 
 
-def _parts(stream: Stream) -> Iterator[_Part]:
-    """The pieces between two ends joined; what is too long is cut at a paragraph."""
+def in_parts(stream: Stream) -> Iterator[Part]:
+    """The pieces between two ends joined; what is longer than `LONGEST_DOCUMENT` is cut at a paragraph."""
     held: list[str] = []
     place, part, length = 1, 0, 0
     for piece in stream:
         if piece is None:
-            yield _Part(place, part and part + 1, "".join(held))
+            yield Part(place, part and part + 1, "".join(held))
             held, place, part, length = [], place + 1, 0, 0
             continue
         held.append(piece)
@@ -108,9 +109,9 @@ def _parts(stream: Stream) -> Iterator[_Part]:
             joined = "".join(held)
             end = cut_near(joined, LONGEST_DOCUMENT, within=_CUT_WITHIN)
             part += 1
-            yield _Part(place, part, joined[:end])
+            yield Part(place, part, joined[:end])
             held, length = [joined[end:]], length - end
-    yield _Part(place, part and part + 1, "".join(held))
+    yield Part(place, part and part + 1, "".join(held))
 
 
 def _lines(text: Text) -> Stream:

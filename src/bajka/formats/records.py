@@ -10,7 +10,7 @@ from typing import Any
 from bajka.config import CorpusSettings
 from bajka.formats.decoding import Text
 from bajka.formats.document import Account, Document, UnreadableError
-from bajka.formats.fields import LONGEST_RECORD, Choice, choose, documents_of, is_usual, sample_of, template_names
+from bajka.formats.fields import LONGEST_RECORD, Choice, choose, documents_of, is_usual, sample_of, template_fields
 from bajka.formats.json_stream import JsonStream, Number, decoder
 
 _ONLY = "text"  # the name of the text of records that are bare strings
@@ -56,7 +56,7 @@ def _documents(values: Values, *, name: str, settings: CorpusSettings, account: 
         account.notes.append("every value is one text")
     else:
         choice = choose(sample, settings, word="field", account=account)
-        asked = {choice.text, *template_names(settings.template)}
+        asked = {choice.text, *template_fields(settings)}
         depth = _DEEPEST if any("." in field for field in asked) else 1
     yield from documents_of(_rows(values(), depth=depth), choice, name=name, account=account)
 

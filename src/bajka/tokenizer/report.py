@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from bajka.characters import script_of
 from bajka.errors import TokenizerError
 from bajka.tokenizer.kinds import pieces
 from bajka.tokenizer.tokenizer import Tokenizer, checked
@@ -133,7 +132,8 @@ def _first(texts: Iterable[str], *, limit: int) -> Iterator[str]:
 def _figures(tokenizer: Tokenizer, texts: list[str], counts: Counter[str], *, words: int) -> TokenizerFigures:
     letters, sizes = Counter[str](), Counter[str]()
     for one, count in counts.items():
-        if script := script_of(one):
+        if one.isalpha():
+            script = script_of(one)
             letters[script] += count
             sizes[script] += count * len(one.encode())
     used, ends, tokens, changed = _encoded(tokenizer, texts)
@@ -184,18 +184,9 @@ def _scripts_before(text: str, places: np.ndarray) -> dict[str, int]:  # type: i
     codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)[places - 1]
     found = Counter[str]()
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
-        if script := script_of(chr(code)):
-            found[script] += int(count)
+        if chr(code).isalpha():
+            found[script_of(chr(code))] += int(count)
     return found
-
-
-@lru_cache(maxsize=1 << 16)
-def script_of(character: str) -> str | None:
-    """The script of a letter by its Unicode name, as "Latin", "Cyrillic", "Han"; `None` for everything else."""
-    if not character.isalpha():
-        return None
-    first = unicodedata.name(character, "OTHER").split()[0].split("-")[0]
-    return {"CJK": "Han", "IDEOGRAPHIC": "Han"}.get(first, first.capitalize())
 
 
 def _entries(tokenizer: Tokenizer) -> list[int]:

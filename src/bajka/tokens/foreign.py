@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bajka import durable
+from bajka.characters import count_text
 from bajka.errors import CorpusError, DamagedFileError, TokenizerError
-from bajka.tokens.store import TokenData, TokenSet, count_text, id_type, map_ids
+from bajka.tokens.store import TokenData, TokenSet, id_type, map_ids
 
 HEADER = 256  # int32 numbers
 _FORMS: dict[int, tuple[int, np.dtype[Any]]] = {20240520: (1, np.dtype(np.uint16)), 20240801: (7, np.dtype(np.uint32))}

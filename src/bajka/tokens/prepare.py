@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -139,10 +138,9 @@ class _Work:
         return done if whole and head == {"fingerprint": fingerprint} else None
 
     def _note(self, entry: dict[str, Any]) -> None:
-        with disk_errors("write", self.journal), self.journal.open("ab") as file:
-            file.write(json.dumps(entry).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        durable.append_line(self.journal, json.dumps(entry))
+        with disk_errors("write", self.journal):
+            durable.sync_file(self.journal)
 
     def _tell(self) -> None:
         assert self.done is not None

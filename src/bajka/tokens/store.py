@@ -14,13 +14,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bajka.characters import count_text
 from bajka.errors import DamagedFileError
 from bajka.tokenizer import Tokenizer
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from bajka.formats import Document
 
 FORMAT = 1
-_COUNTED = 1 << 16  # characters looked at at once: they stay in the processor
 
 
 @dataclass(frozen=True)
@@ -78,28 +77,6 @@ class TokenData:
 def id_type(vocab_size: int) -> np.dtype[Any]:
     """uint16 where every id fits, else uint32: numpy would wrap a larger id silently."""
     return np.dtype(np.uint16 if vocab_size <= 65_536 else np.uint32)
-
-
-def count_text(text: str) -> tuple[int, int]:
-    """UTF-8 bytes of `text`, and how many of its characters are letters of any script, as `str.isalpha` has it."""
-    size = letters = 0
-    for start in range(0, len(text), _COUNTED):
-        some = text[start : start + _COUNTED]
-        codes = np.frombuffer(some.encode("utf-16-le"), dtype=np.uint16)
-        pairs = len(codes) - len(some)  # of surrogates, which are no letters in the table
-        letters += int(np.count_nonzero(np.take(_letters(), codes)))
-        size += len(codes) + int(np.count_nonzero(codes > 0x7F)) + int(np.count_nonzero(codes > 0x7FF)) - 2 * pairs
-        if pairs:
-            high, counts = np.unique(np.frombuffer(some.encode("utf-32-le"), dtype=np.uint32), return_counts=True)
-            letters += sum(
-                int(count) for code, count in zip(high, counts, strict=True) if code > 0xFFFF and chr(code).isalpha()
-            )
-    return size, letters
-
-
-@lru_cache(maxsize=1)
-def _letters() -> NDArray[np.bool_]:
-    return np.array([chr(code).isalpha() for code in range(0x10000)])
 
 
 def open_token_data(folder: Path) -> TokenData:

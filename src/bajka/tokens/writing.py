@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bajka import durable
+from bajka.characters import count_text
 from bajka.errors import disk_errors
-from bajka.tokens.store import count_text, id_type
+from bajka.tokens.store import id_type
 
 if TYPE_CHECKING:
     from bajka.formats import Document

@@ -69,10 +69,11 @@ def prepare_inputs(
     if len(texts) == 1 and is_token_folder(Path(texts[0]).expanduser()):
         return _given_tokens(Path(texts[0]).expanduser(), settings, tokenizer, say)
     name = name_of(settings)
-    _, split = read_and_split(settings, say, keep=parent / name, progress=progress)
+    corpus, split = read_and_split(settings, say, keep=parent / name, progress=progress)
     if tokenizer is None:
         tokenizer = make_tokenizer(settings, split, say)
-    data = prepare(split, tokenizer, parent=parent, name=name, progress=progress)
+    sources = {"texts": list(texts), "files": len(corpus.files), "documents": len(corpus.documents)}
+    data = prepare(split, tokenizer, parent=parent, name=name, sources=sources, progress=progress)
     sides = (("Training", data.train), ("Validation", data.validation), ("Test", data.test))
     for side, tokens in sides:
         if tokens is not None:

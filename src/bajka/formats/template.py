@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bajka.errors import InputError, SettingsError
-from bajka.formats import Document
+from bajka.formats.document import Document
 
 _PART = re.compile(r"(<\|[^<>|\s]+\|>)|\{([^{}]+)\}")
 _RESERVED = "<|endoftext|>"
