@@ -54,6 +54,15 @@ def test_named_texts_are_read_whole(tmp_path: Path, data: TokenData) -> None:
     assert evaluate_model(loaded, [str(texts)]) == expected
 
 
+def test_named_texts_are_read_and_cleaned_as_those_of_the_run(tmp_path: Path, data: TokenData) -> None:
+    loaded = run_of(tmp_path / "run", data.folder)
+    page = '[corpus]\ntexts = ["gone"]\ncolumn = "plot"\nlimit = "5 kB"\n\n[cleaning]\nlowercase = true\n'
+    (tmp_path / "run" / "config.toml").write_text(page)
+    (tmp_path / "plots.csv").write_text("title,plot\nRain,It RAINS on the hill.\n", encoding="utf-8")
+    expected = strided_loss(loaded.model, token_set(["it rains on the hill."], loaded.tokenizer))
+    assert evaluate_model(loaded, [str(tmp_path / "plots.csv")]) == expected
+
+
 def test_a_model_that_is_no_run_needs_texts(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)

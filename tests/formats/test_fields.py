@@ -93,7 +93,7 @@ def test_the_template_ends_with_the_text() -> None:
     template = "<|title|>{title}<|plot|>{plot}"
     assert chosen({"title": "Fox", "Plot": "Short.", "story": STORY}, template=template) == "Plot"
     assert chosen({"title": "Fox", "story": STORY}, template=template, field="story") == "story"
-    assert 'it has no field "plot", only title, story' in refusal({"title": "Fox", "story": STORY}, template=template)
+    assert 'it has no column "plot", only title, story' in refusal({"title": "Fox", "story": STORY}, template=template)
 
 
 def test_bytes_literals_are_decoded_and_said() -> None:

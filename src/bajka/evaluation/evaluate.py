@@ -32,22 +32,38 @@ def evaluate_model(
 
 
 def held_out_tokens(loaded: LoadedModel, texts: Sequence[str] = (), *, part: Part = "validation") -> TokenSet:
-    """Ids of `texts` (files and folders, cleaned as by default), or of a held-out `part` of the run that was named."""
+    """Ids of `texts` (files and folders), or of a held-out `part` of the run that was named.
+
+    Texts are read and cleaned as the run's own were, but for its limit and its encodings, which name its own files.
+    """
     if not texts:
         return held_out_of(loaded, part)
-    settings = settings_with(texts=tuple(texts), template=loaded.tokenizer.template)
+    run = run_of(loaded)
+    settings = settings_with(
+        None if run is None else run.settings,
+        texts=tuple(texts),
+        template=loaded.tokenizer.template,
+        limit=None,
+        encoding=(),
+    )
     return token_set(read_corpus(settings.corpus, settings.cleaning).documents, loaded.tokenizer)
+
+
+def run_of(loaded: LoadedModel) -> RunFolder | None:
+    """The run that `loaded` is the model or a checkpoint of, if it is of one."""
+    above = loaded.folder.absolute().parents[:2]  # runs/alice/model, runs/alice/checkpoints/step-000400
+    folder = next((f for f in above if (f / "config.toml").is_file() and (f / "plan.json").is_file()), None)
+    return None if folder is None else RunFolder.open(folder)
 
 
 def held_out_of(loaded: LoadedModel, part: Part) -> TokenSet:
     """The ids of a part of the run that `loaded` came from."""
-    above = loaded.folder.absolute().parents[:2]  # runs/alice/model, runs/alice/checkpoints/step-000400
-    folder = next((f for f in above if (f / "config.toml").is_file() and (f / "plan.json").is_file()), None)
-    if folder is None:
+    run = run_of(loaded)
+    if run is None:
         raise ModelError(
             f"{loaded.name} is no run, so it has no validation text of its own: bajka evaluate MODEL TEXTS"
         )
-    facts = RunFolder.open(folder).plan["data"]
+    facts = run.plan["data"]
     prepared = Path(facts["folder"])
     if not (prepared / "meta.json").is_file():
         raise ModelError(
