@@ -181,6 +181,17 @@ class ScheduleSettings(Section):
     plateau_every_steps: int = Field(100, ge=1, description="plateau: steps between its looks at the validation loss.")
     plateau_patience: int = Field(3, ge=0, description="plateau: looks without improvement before the rate drops.")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: what the rate is multiplied by.")
+    early_stopping: int | None = Field(
+        None, ge=1, description="Stop after so many looks at the validation loss without improvement."
+    )
+    early_stopping_every_steps: int | None = Field(
+        None, ge=1, description="early_stopping: steps between its looks (default: as often as evaluations)."
+    )
+    average: Literal["none", "ema", "epochs"] | None = Field(
+        None, description="Average of the weights, taken as the model when better: moving, or of the last epochs' ends."
+    )
+    average_decay: float | None = Field(None, gt=0, lt=1, description="ema: share of the average that a step keeps.")
+    average_epochs: int = Field(3, ge=2, description="epochs: of how many epochs' ends the mean is taken.")
 
     @model_validator(mode="after")
     def one_length(self) -> ScheduleSettings:
@@ -200,6 +211,12 @@ class TrainSettings(Section):
         "packed", description="Windows over shuffled documents, windows with a stride, or one document a row."
     )
     stride: int | None = Field(None, ge=1, description="sliding: tokens between the starts of two windows.")
+    gradient_checkpointing: bool | None = Field(
+        None, description="Compute activations again for the gradient: less memory, a third more time."
+    )
+    loss_chunk: int | None = Field(
+        None, ge=1, description="Tokens whose logits are in memory at once (default: all, or what fits)."
+    )
     seed: int = Field(1337, ge=0, lt=2**63, description="Seed of weights, batches, dropout and samples.")
     from_model: str | None = Field(
         None, description="Start from the weights of a run, a folder or a hub name (--from)."
@@ -208,6 +225,7 @@ class TrainSettings(Section):
     save_every_minutes: float = Field(3.0, gt=0, description="Minutes between checkpoints.")
     save_every_steps: int | None = Field(None, ge=1, description="Steps between checkpoints, instead of minutes.")
     tensorboard: bool = Field(False, description="Also write TensorBoard files.")
+    wandb: bool = Field(False, description="Also write Weights & Biases files (offline unless WANDB_MODE=online).")
 
 
 class SampleSettings(Section):
@@ -239,6 +257,9 @@ class HardwareSettings(Section):
     device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1" or "mps".')
     precision: Precision | Literal["auto"] = Field("auto", description="bf16 only where the hardware has it natively.")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile: auto uses it when it pays.")
+    shard: Literal["auto", "on", "off"] = Field(
+        "auto", description="Several processes: cut the weights among them (FSDP2); auto: when they do not fit otherwise."
+    )
     deterministic: bool = Field(False, description="Bit-identical results on CUDA too, somewhat slower.")
     threads: int | None = Field(None, ge=1, description="CPU threads (default: all).")
 

@@ -8,7 +8,7 @@ on resume. Under it, "cosine" and "linear" are cooldowns that begin as soon as t
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bajka.config import ScheduleName
@@ -73,33 +73,59 @@ class Schedule:
 
 
 @dataclass
-class Plateau:
-    """Reduce on plateau: the rate is multiplied by `factor` when the validation loss has not improved for `patience`
-    looks. Its looks have their own interval, because they change the weights."""
+class Patience:
+    """Looks at the validation loss every `every_steps` steps; `over` once `patience` looks in a row brought nothing.
+
+    Looks have their own interval, apart from evaluations, because what follows from them changes the weights.
+    """
 
     every_steps: int
     patience: int
-    factor: float
     best: float = math.inf
     waited: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether it waited for longer than it was willing to."""
+        return self.waited > self.patience
+
+    def look(self, loss: float) -> bool:
+        """Take notice of a validation loss (nats); gives whether patience is over."""
+        if loss < self.best - 1e-4:
+            self.best, self.waited = loss, 0
+        else:
+            self.waited += 1
+        return self.over
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, in JSON's types."""
+        return {"best": self.best if math.isfinite(self.best) else None, "waited": self.waited}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over a saved state; the interval and the patience may have been changed since."""
+        self.best = math.inf if state["best"] is None else float(state["best"])
+        self.waited = int(state["waited"])
+
+
+@dataclass
+class Plateau(Patience):
+    """Reduce on plateau: when patience is over, the rate is multiplied by `factor`, and waiting begins anew."""
+
+    factor: float = 0.5
     share: float = 1.0
 
     def look(self, loss: float) -> bool:
         """Take notice of a validation loss; gives whether the rate dropped."""
-        if loss < self.best - 1e-4:
-            self.best, self.waited = loss, 0
-            return False
-        self.waited += 1
-        if self.waited <= self.patience:
+        if not super().look(loss):
             return False
         self.waited, self.share = 0, self.share * self.factor
         return True
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, in JSON's types."""
-        return asdict(self) | {"best": self.best if math.isfinite(self.best) else None}
+        return super().state() | {"share": self.share}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over a saved state; the interval and the rules may have been changed since."""
-        self.best = math.inf if state["best"] is None else float(state["best"])
-        self.waited, self.share = int(state["waited"]), float(state["share"])
+        """Take over a saved state."""
+        super().load(state)
+        self.share = float(state["share"])

@@ -25,8 +25,9 @@ from bajka.errors import NumericsError
 from bajka.hardware import Machine
 from bajka.model.transformer import Transformer
 from bajka.tokens import Batch, Batches
+from bajka.training.average import Average
 from bajka.training.optimizer import Optimizer, Recipe
-from bajka.training.schedule import Cooldown, Plateau, Schedule
+from bajka.training.schedule import Cooldown, Patience, Plateau, Schedule
 
 _GIVE_UP_AFTER = 10  # unusable steps in a row
 
@@ -58,18 +59,39 @@ class TrainingState:
     step: int = 0
     position: int = 0
     skipped: list[int] = field(default_factory=list)
+    rate_share: float = 1.0
     cooldown: Cooldown | None = None
     plateau: Plateau | None = None
+    stopper: Patience | None = None
+    average: Average | None = None
     scaler: torch.amp.GradScaler | None = None
 
     @classmethod
     def new(
-        cls, model: Transformer, recipe: Recipe, machine: Machine, *, plateau: Plateau | None = None
+        cls,
+        model: Transformer,
+        recipe: Recipe,
+        machine: Machine,
+        *,
+        plateau: Plateau | None = None,
+        stopper: Patience | None = None,
+        average: Average | None = None,
     ) -> TrainingState:
         """A state before the first step; `model` is already on the machine's device."""
         newton_schulz = torch.bfloat16 if machine.precision == "bf16" else torch.float32
         scaler = torch.amp.GradScaler(machine.kind) if machine.precision == "fp16" else None
-        return cls(model, Optimizer(model, recipe, muon_dtype=newton_schulz), plateau=plateau, scaler=scaler)
+        optimizer = Optimizer(model, recipe, muon_dtype=newton_schulz)
+        return cls(model, optimizer, plateau=plateau, stopper=stopper, average=average, scaler=scaler)
+
+    def share(self, schedule: Schedule) -> float:
+        """The rate of the next update, as a share of its peak: the schedule's, lowered by what happened on the way."""
+        lowered = self.rate_share * (self.plateau.share if self.plateau else 1.0)
+        return schedule.share(self.step, self.cooldown) * lowered
+
+    def ended(self, schedule: Schedule) -> bool:
+        """Whether the schedule is over, or validation no longer improves and the run was to stop then."""
+        end = schedule.cooldown(self.cooldown)
+        return (end is not None and self.step >= end.end) or (self.stopper is not None and self.stopper.over)
 
 
 LossFunction = Callable[[Tensor, Tensor | None, Tensor], Tensor]
@@ -91,17 +113,15 @@ def steps(
 
     A run without a known length (`schedule.steps` is None) goes on until the caller sets `state.cooldown` or stops.
     `loss_function` is the model's `loss_of`, compiled or not. Raises `NumericsError` after ten steps in a row whose
-    gradients are not finite; such steps are skipped and listed in `state.skipped`.
+    gradients are not finite; such steps are skipped and listed in `state.skipped`. After `torch.OutOfMemoryError` the
+    state is that of before the step: `steps` may be called again with smaller micro-batches.
     """
     world = world or World()
     loss_function = loss_function or state.model.loss_of
     unusable = 0
-    while True:
-        end = schedule.cooldown(state.cooldown)
-        if end is not None and state.step >= end.end:
-            return
+    while not state.ended(schedule):
         began = time.perf_counter()
-        share = schedule.share(state.step, state.cooldown) * (state.plateau.share if state.plateau else 1.0)
+        share = state.share(schedule)
         batch = batches.batch(state.position, global_batch_size)
         state.model.train()
         loss, norm = accumulate_gradients(
@@ -111,14 +131,15 @@ def steps(
         unusable = 0 if usable else unusable + 1
         if usable:
             state.optimizer.step(share)
+            if state.average is not None:
+                state.average.update(state.model, epoch=(state.position + global_batch_size) // batches.windows_per_epoch)
         else:
             state.skipped.append(state.position)
         if state.scaler is not None:
             state.scaler.update()
         if unusable >= _GIVE_UP_AFTER:
             raise NumericsError(
-                f"The loss or its gradient was not a number for {unusable} steps in a row, up to step {state.step + 1}. "
-                "The last checkpoint is good: continue from it with a lower --learning-rate."
+                f"The loss or its gradient was not a number for {unusable} steps in a row, up to step {state.step + 1}"
             )
         state.step += 1
         state.position += global_batch_size
