@@ -21,7 +21,7 @@ from bajka.training.view import SilentView
 class Told(SilentView):
     def say(self, line):
         print("said", flush=True)
-    def step(self, report, **facts):
+    def step(self, report, line):
         print("step", flush=True)
 
 bajka.train(sys.argv[1], view=Told(), **json.loads(sys.argv[2]))

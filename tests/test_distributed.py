@@ -155,7 +155,7 @@ class Told(SilentView):
 texts, wishes = sys.argv[1], json.loads(sys.argv[2])
 stop = wishes.pop("stop_at", None)
 if stop:
-    def step(self, report, **facts):
+    def step(self, report, line):
         if report.step == stop:
             import os, signal
             os.kill(os.getpid(), signal.SIGTERM)

@@ -65,17 +65,18 @@ def _prepare(life: Life, machine: Machine, base: LoadedModel | None, log: Log) -
     inputs = prepare_inputs(
         settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer, progress=log.view.working
     )
+    rate = matmul_rate(machine.device, machine.dtype)
     plan = make_plan(
         settings,
         inputs.facts,
         machine,
-        matmul_rate=matmul_rate(machine.device, machine.dtype),
+        matmul_rate=rate,
         imported=None if base is None else base.model.config,
     )
     check_memory(plan.expected_memory_bytes, machine, what="Training this model")
     for line in describe(plan):
         log.say(line)
-    document = _plan_document(plan, inputs, machine, settings)
+    document = _plan_document(plan, inputs, machine, settings) | {"matmul_rate": round(rate)}
     run.write_settings(settings)
     run.write_plan(document)
     run.forget_after(-1)

@@ -50,20 +50,24 @@ class Record:
         if tensorboard:
             self._board = tensorboard_writer()(str(run.path / "tensorboard"), purge_step=step + 1)
 
-    def metrics(self, step: int, **numbers: float) -> None:
-        """One line of metrics.jsonl; lines are written together by `flush`."""
-        finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
-        self._lines.append(json_line({"step": step, **finite}))
+    def metrics(self, step: int, **numbers: float | None) -> dict[str, Any]:
+        """One line of metrics.jsonl, without what is not known; lines are written together by `flush`. Gives the line."""
+        finite = {name: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
+        line = {"step": step, **finite}
+        self._lines.append(json_line(line))
         if self._board is not None:
             for name, value in finite.items():
-                if name not in ("tokens", "epoch", "seconds"):
+                if name not in _CLOCKWORK:
                     self._board.add_scalar(_BOARD_NAMES.get(name, name), value, step)
+        return line
 
-    def sample(self, step: int, prompt: str, text: str, **facts: Any) -> None:
-        """One line of samples.jsonl: what the model wrote at this step."""
-        durable.append_line(self.run.samples_file, json_line({"step": step, "prompt": prompt, "text": text, **facts}))
+    def sample(self, step: int, prompt: str, text: str, **facts: Any) -> dict[str, Any]:
+        """One line of samples.jsonl: what the model wrote at this step. Gives the line."""
+        line = {"step": step, "prompt": prompt, "text": text, **facts}
+        durable.append_line(self.run.samples_file, json_line(line))
         if self._board is not None:
             self._board.add_text(f"sample/{prompt}", prompt + text, step)
+        return line
 
     def flush(self) -> None:
         """Write what waits, so that a checkpoint never knows of steps that the log does not."""
@@ -80,6 +84,7 @@ class Record:
             self._board.close()
 
 
+_CLOCKWORK = ("tokens", "epoch", "seconds", "seconds_left", "share")
 _BOARD_NAMES: Mapping[str, str] = {
     "train_loss": "loss/train",
     "val_loss": "loss/validation",

@@ -11,6 +11,7 @@ from bajka.config import Settings
 from bajka.distributed import World
 from bajka.errors import BajkaError, Interrupted
 from bajka.hardware import Machine, used_memory
+from bajka.model.estimate import flops_per_token
 from bajka.tokens import Batches
 from bajka.training.clock import Clock, Pace, decide_cooldown
 from bajka.training.inputs import Inputs
@@ -186,8 +187,8 @@ class Session:
             return
         seconds = self.pace.mean() if self.pace.recent else report.seconds
         speed = self.plan.global_batch_size * self.plan.model.context_length / max(seconds, 1e-9)
-        memory = used_memory(self.machine.device)
-        self.record.metrics(
+        share, left = self._progress(report.step)
+        line = self.record.metrics(
             report.step,
             tokens=report.tokens,
             epoch=round(report.epoch, 6),
@@ -196,12 +197,19 @@ class Session:
             learning_rate=report.learning_rate,
             gradient_norm=report.gradient_norm,
             tokens_per_second=round(speed, 1),
-            memory_bytes=memory,
+            memory_bytes=used_memory(self.machine.device),
+            share=round(share, 6),
+            seconds_left=None if left is None else round(left, 1),
+            peak_share=self._peak_share(speed),
         )
         if report.skipped:
             self.log.say(f"Step {report.step:,}: the gradient was not a number; this batch was skipped.")
-        share, left = self._progress(report.step)
-        self.log.view.step(report, share=share, seconds_left=left, speed=speed, memory=memory)
+        self.log.view.step(report, line)
+
+    def _peak_share(self, speed: float) -> float | None:
+        """The arithmetic of training at `speed` tokens/s as a share of the machine's measured matrix rate."""
+        rate = self.plan_file.get("matmul_rate")  # not in plans of older runs
+        return None if not rate else round(speed * flops_per_token(self.plan.model) / (rate * self.world.size), 4)
 
     def _progress(self, step: int) -> tuple[float, float | None]:
         """Share of the run that is done, and seconds that are left."""
@@ -228,7 +236,7 @@ class Session:
 
     def _record_losses(self, losses: Losses, improved: bool) -> None:
         step, loss = self.state.step, losses.validation
-        self.record.metrics(
+        line = self.record.metrics(
             step,
             tokens=self.state.position * self.plan.model.context_length,
             epoch=round(self.state.position / self.batches.windows_per_epoch, 6),
@@ -240,6 +248,7 @@ class Session:
             train_sample_loss=losses.sample.loss,
         )
         self.record.flush()
+        self.log.view.evaluated(line)
         self.log.say(
             f"Step {step:,}: validation loss {loss.loss:.4f} a token of this vocabulary, perplexity {loss.perplexity:,.2f}, "
             f"{loss.bits_per_byte:.4f} bits a byte, {loss.bits_per_letter:.4f} bits a letter; "
@@ -251,7 +260,7 @@ class Session:
         texts, speed = samples(self.state.model, self.inputs, self.settings.sample, seed=self.plan.seed)
         for text in texts:
             facts = {"reason": text.reason, "tokens_per_second": round(speed, 1)}
-            self.record.sample(self.state.step, text.prompt, text.text, **facts)
+            self.log.view.sampled(self.record.sample(self.state.step, text.prompt, text.text, **facts))
         if texts:
             self.log.say(f"  {texts[0].whole.strip()}  [{speed:,.0f} tokens/s]")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -23,8 +23,14 @@ class View(Protocol):
     def working(self, what: str, done: int, total: int) -> None:
         """How far the work before the first step is (see `bajka.progress`)."""
 
-    def step(self, report: StepReport, *, share: float, seconds_left: float | None, speed: float, memory: int) -> None:
-        """One optimizer step: share of the run done, tokens/s, bytes in use."""
+    def step(self, report: StepReport, line: Mapping[str, Any]) -> None:
+        """One optimizer step, and its line of metrics.jsonl."""
+
+    def evaluated(self, line: Mapping[str, Any]) -> None:
+        """The line of metrics.jsonl that an evaluation wrote."""
+
+    def sampled(self, line: Mapping[str, Any]) -> None:
+        """A line of samples.jsonl: what the model wrote."""
 
     def close(self) -> None:
         """No more will come."""
@@ -39,7 +45,13 @@ class SilentView:
     def working(self, what: str, done: int, total: int) -> None:
         """Nothing."""
 
-    def step(self, report: StepReport, *, share: float, seconds_left: float | None, speed: float, memory: int) -> None:
+    def step(self, report: StepReport, line: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def evaluated(self, line: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def sampled(self, line: Mapping[str, Any]) -> None:
         """Nothing."""
 
     def close(self) -> None:
@@ -64,18 +76,24 @@ class ConsoleView:
         """A bar of its own, for what comes before the first step."""
         self._working(what, done, total)
 
-    def step(self, report: StepReport, *, share: float, seconds_left: float | None, speed: float, memory: int) -> None:
+    def step(self, report: StepReport, line: Mapping[str, Any]) -> None:
         """Move the bar at every step; elsewhere print a line every ten seconds."""
-        left = "" if seconds_left is None else f"  {duration(seconds_left)} left"
+        left = f"  {duration(line['seconds_left'])} left" if "seconds_left" in line else ""
         facts = (
             f"step {report.step:,}  epoch {report.epoch:.2f}  loss {report.loss:.3f}  rate {report.learning_rate:.2g}  "
-            f"{speed:,.0f} tokens/s  {memory / 2**20:,.0f} MB{left}"
+            f"{line['tokens_per_second']:,.0f} tokens/s  {line['memory_bytes'] / 2**20:,.0f} MB{left}"
         )
         if self.console.is_terminal:
-            self._bar(share, facts)
+            self._bar(line["share"], facts)
         elif self._now() - self._last >= 10 or report.step == 1:
             self._last = self._now()
-            self.console.print(RichText(f"{share:4.0%}  {facts}"))
+            self.console.print(RichText(f"{line['share']:4.0%}  {facts}"))
+
+    def evaluated(self, line: Mapping[str, Any]) -> None:
+        """Said in words already."""
+
+    def sampled(self, line: Mapping[str, Any]) -> None:
+        """Said in words already."""
 
     def close(self) -> None:
         """Take the bars away."""
