@@ -258,7 +258,8 @@ class HardwareSettings(Section):
     precision: Precision | Literal["auto"] = Field("auto", description="bf16 only where the hardware has it natively.")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile: auto uses it when it pays.")
     shard: Literal["auto", "on", "off"] = Field(
-        "auto", description="Several processes: cut the weights among them (FSDP2); auto: when they do not fit otherwise."
+        "auto",
+        description="Several processes: cut the weights among them (FSDP2); auto: when they do not fit otherwise.",
     )
     deterministic: bool = Field(False, description="Bit-identical results on CUDA too, somewhat slower.")
     threads: int | None = Field(None, ge=1, description="CPU threads (default: all).")

@@ -1,7 +1,7 @@
 """Checkpoints: a model folder plus the state of training, complete only when its manifest says so.
 
 checkpoints/step-000400/  config.json ... model.safetensors      the model, as anybody can load it
-                          training/optimizer.safetensors state.json
+                          training/optimizer.safetensors state.json [average.safetensors]
                           manifest.json                          size and SHA-256 of every file, written last
 """
 
@@ -19,11 +19,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bajka import durable
-from bajka.checkpoint.model_folder import read_weights, save_tensors
+from bajka.checkpoint.model_folder import WEIGHTS, read_weights, save_tensors
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import DamagedFileError, disk_errors
 
 POINTERS = ("last", "best", "cooldown")
+AVERAGE = "training/average.safetensors"
+"""The average of the weights in a checkpoint, in the names of its model.safetensors."""
 _NAME = re.compile(r"step-(\d+)(?:-(\d+))?")
 
 
@@ -44,14 +46,13 @@ def save_checkpoint(
     write_model: Callable[[Path], None],
     tensors: Mapping[str, Tensor],
     state: Mapping[str, Any],
-    best: Mapping[str, Any] | None = None,
     before_cooldown: bool = False,
 ) -> Path:
-    """Write a checkpoint beside the old ones, point `last` at it (and `best`, `cooldown` if told), remove old ones.
+    """Write a checkpoint beside the old ones, point `last` at it (and `cooldown` if told), remove old ones.
 
-    `best` holds the facts of the best evaluation when this is the best model so far; then `model/` becomes it.
-    Nothing that existed is touched before the new checkpoint is complete. `last` is moved last: after a crash on the
-    way, training goes on from the checkpoint before and does all of this again.
+    `write_model` fills a folder that already has training/; `model/` becomes the first checkpoint of a run. Nothing
+    that existed is touched before the new checkpoint is complete. `last` is moved last: after a crash on the way,
+    training goes on from the checkpoint before and does all of this again.
     """
     final = _free_name(run, step)
     temporary = final.with_name(final.name + durable.TEMPORARY)
@@ -69,9 +70,7 @@ def save_checkpoint(
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-    if best is not None:
-        run.write_pointer("best", checkpoint=final.name, step=step, **best)
-    if best is not None or not (run.model / "config.json").is_file():
+    if not (run.model / "config.json").is_file():
         publish_model(run, final)
     if before_cooldown:
         run.write_pointer("cooldown", checkpoint=final.name, step=step)
@@ -79,6 +78,20 @@ def save_checkpoint(
     run.write_pointer("last", checkpoint=final.name, step=step, previous=previous)
     remove_old(run)
     return final
+
+
+def mark_best(run: RunFolder, *, step: int, val_loss: float, average: bool = False) -> None:
+    """The last checkpoint, that of `step`, holds the best model so far: `model/` becomes it, and `best` points at it.
+
+    With `average` the model is the average of its weights. The pointer comes last: after a crash on the way the step is
+    evaluated again, and this is done again.
+    """
+    last = run.read_pointer("last") or {}
+    assert last.get("step") == step, "the best model is saved before it is judged"
+    publish_model(run, run.checkpoints / last["checkpoint"], average=average)
+    weights = "average" if average else "last"
+    run.write_pointer("best", checkpoint=last["checkpoint"], step=step, val_loss=val_loss, weights=weights)
+    remove_old(run)
 
 
 def _free_name(run: RunFolder, step: int) -> Path:
@@ -149,11 +162,13 @@ def _newest_first(run: RunFolder) -> list[str]:
     return [name for _, _, name in reversed(ordered)]
 
 
-def publish_model(run: RunFolder, checkpoint: Path) -> None:
-    """Make `model/` the model of `checkpoint`: each file replaced atomically, the weights last."""
-    files = [p for p in checkpoint.iterdir() if p.is_file() and p.name != "manifest.json"]
-    for path in sorted(files, key=lambda p: p.suffix == ".safetensors"):
-        durable.link_or_copy(path, run.model / path.name)
+def publish_model(run: RunFolder, checkpoint: Path, *, average: bool = False) -> None:
+    """Make `model/` the model of `checkpoint`, or its average: each file replaced atomically, the weights last."""
+    files = {p.name: p for p in checkpoint.iterdir() if p.is_file() and p.name != "manifest.json"}
+    if average:
+        files[WEIGHTS] = checkpoint / AVERAGE
+    for name in sorted(files, key=lambda name: name.endswith(".safetensors")):
+        durable.link_or_copy(files[name], run.model / name)
 
 
 def remove_old(run: RunFolder) -> None:

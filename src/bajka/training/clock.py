@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from bajka.training.schedule import Cooldown, Schedule
 
+_SUDDEN = 3.0  # times the usual step: a GPU whose driver moves memory to the system's (WSL) instead of failing
+
 
 @dataclass
 class Clock:
@@ -37,11 +39,26 @@ class Pace:
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=30))
     stepping: float = 0.0
     beside: float = 0.0
+    slow: int = 0
 
     def stepped(self, seconds: float) -> None:
         """A step took so long, its logging included."""
+        full = len(self.recent) == self.recent.maxlen
+        self.slow = self.slow + 1 if full and seconds > _SUDDEN * self.typical() else 0
         self.recent.append(seconds)
         self.stepping += seconds
+
+    def spilling(self) -> bool:
+        """Whether the last five steps took more than three times as long as those before; asked once, it begins anew."""
+        if self.slow < 5:
+            return False
+        self.slow = 0
+        self.recent.clear()
+        return True
+
+    def typical(self) -> float:
+        """Seconds of the median step among the recent ones; there must be one."""
+        return sorted(self.recent)[len(self.recent) // 2]
 
     def spent_beside(self, seconds: float) -> None:
         """Evaluating, sampling and saving took so long."""
@@ -55,7 +72,7 @@ class Pace:
         """Seconds of a step now, with its share of evaluations, samples and saves."""
         if not self.recent:
             return 1.0
-        typical = sorted(self.recent)[len(self.recent) // 2]
+        typical = self.typical()
         share = self.beside / self.stepping if self.stepping > 0 else 0.0
         return min(max(typical, self.mean()), 1.5 * typical) * (1 + share)
 

@@ -12,6 +12,8 @@ from bajka.config import SECTION_OF, Settings, settings_with, wishes
 from bajka.errors import RunError
 from bajka.training.inputs import name_of
 from bajka.training.plan import Plan
+from bajka.training.recipe import plan_average
+from bajka.training.shape import Choices
 
 LENGTHS = ("minutes", "steps", "epochs")
 
@@ -171,6 +173,16 @@ def resumed_settings(plan: Plan, settings: Settings, life: Life) -> Plan:
         plan = replace(plan, evaluation_windows=settings.evaluation.evaluation_windows)
     if "micro_batch_size" in names and settings.train.micro_batch_size:
         plan = replace(plan, micro_batch_size=min(settings.train.micro_batch_size, plan.global_batch_size))
+    if "early_stopping" in names:
+        plan = replace(plan, early_stopping=s.early_stopping)
+    if "early_stopping_every_steps" in names and s.early_stopping_every_steps:
+        plan = replace(plan, early_stopping_every_steps=s.early_stopping_every_steps)
+    if "gradient_checkpointing" in names:
+        plan = replace(plan, gradient_checkpointing=bool(settings.train.gradient_checkpointing))
+    if "loss_chunk" in names:
+        plan = replace(plan, loss_chunk=settings.train.loss_chunk)
+    if names & {"average", "average_decay", "average_epochs"}:
+        plan = replace(plan, average=plan_average(settings, plan.expected_steps, Choices()))
     if "compile" in names and settings.hardware.compile != "auto":
         plan = replace(plan, compile=settings.hardware.compile == "on")
     if life.new_length and life.state == "continue":

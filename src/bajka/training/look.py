@@ -17,10 +17,19 @@ from bajka.training.plan import Plan
 
 @dataclass(frozen=True)
 class Losses:
-    """Validation loss, and the loss of an equal sample of the training text with dropout off."""
+    """Validation loss, and the loss of an equal sample of the training text with dropout off.
+
+    `average` is the validation loss of the average of the weights, when there is one.
+    """
 
     validation: Loss
     sample: Loss
+    average: Loss | None = None
+
+    @property
+    def best(self) -> float:
+        """The lower one of both validation losses."""
+        return self.validation.loss if self.average is None else min(self.validation.loss, self.average.loss)
 
 
 def validation_loss(model: Transformer, inputs: Inputs, plan: Plan, machine: Machine) -> Loss:

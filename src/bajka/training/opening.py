@@ -20,13 +20,15 @@ from bajka.errors import RunError
 from bajka.hardware import Machine, check_memory, find_machine, matmul_rate
 from bajka.model.transformer import Transformer
 from bajka.tokenizer import Tokenizer
+from bajka.training.average import Average
 from bajka.training.clock import Clock
 from bajka.training.inputs import Inputs, open_inputs, prepare_inputs
 from bajka.training.life import Life, comparable, resumed_settings
 from bajka.training.plan import Plan, describe, make_plan
+from bajka.training.pulse import died_of_memory
 from bajka.training.record import Log, tensorboard_writer
 from bajka.training.saving import restore
-from bajka.training.schedule import Plateau
+from bajka.training.schedule import Patience, Plateau
 from bajka.training.session import Session
 from bajka.training.steps import TrainingState
 
@@ -105,16 +107,22 @@ def _plan_document(plan: Plan, inputs: Inputs, machine: Machine, settings: Setti
             "folder": str(inputs.data.folder.resolve()),
             "fingerprint": inputs.data.fingerprint,
             "tokenizer": inputs.tokenizer.fingerprint,
-            "texts": [str(Path(one).expanduser().resolve()) for one in settings.corpus.texts],
+            "texts": [_absolute(one) for one in settings.corpus.texts],
             **asdict(inputs.facts),
             "content_bytes": inputs.data.validation.bytes,
         },
         "asked": comparable(settings),
         "clock": None,
-        "best_before": None,
+        "rollbacks": [],
         "finished": None,
         "planned_at": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
+
+
+def _absolute(text: str) -> str:
+    """A path that means the same from everywhere; a name of the hub or the catalog as it is."""
+    path = Path(text).expanduser()
+    return str(path.resolve()) if path.exists() else text
 
 
 # -- an old run --------------------------------------------------------------------------------------------------
@@ -131,6 +139,8 @@ def _go_on(life: Life, log: Log, clock: Clock, world: World) -> Session:
     model = Transformer(Plan.from_dict(document["plan"]).model)
     session = _session(life, document, machine, inputs, model, log, clock, world)
     restore(session, read_checkpoint(folder))
+    if life.state == "extend" and session.state.stopper is not None:
+        session.state.stopper.waited = 0  # who makes a run longer wants it to go on
     return session
 
 
@@ -150,9 +160,16 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
         # From here the run goes on, now and after a crash, though later checkpoints exist.
         run.write_pointer("last", checkpoint=folder.name, step=state["step"], previous=None)
         plan = _extended(plan, state, settings)
-        document["best_before"] = (run.read_pointer("best") or {}).get("val_loss")
     if life.new_length:
         document["clock"] = None
+    if "learning_rate" in life.changed:  # the person's own answer to what made the rate fall
+        document["rollbacks"] = []
+    if died_of_memory(run) and plan.micro_batch_size > 1:
+        plan = replace(plan, micro_batch_size=-(-plan.micro_batch_size // 2))
+        log.say(
+            "The last sitting was killed when memory was short: from here on "
+            f"{plan.micro_batch_size} sequences at once; the global batch stays {plan.global_batch_size}."
+        )
     document |= {"plan": plan.as_dict(), "finished": None}
     run.write_settings(settings)
     run.write_plan(document)
@@ -208,8 +225,14 @@ def _session(
     world: World,
 ) -> Session:
     schedule, plan = life.settings.schedule, Plan.from_dict(document["plan"])
-    plateau = None
+    plateau = stopper = average = None
     if plan.schedule.name == "plateau":
-        plateau = Plateau(schedule.plateau_every_steps, schedule.plateau_patience, schedule.plateau_factor)
-    state = TrainingState.new(model.to(machine.device), plan.recipe, machine, plateau=plateau)
+        plateau = Plateau(schedule.plateau_every_steps, schedule.plateau_patience, factor=schedule.plateau_factor)
+    if plan.early_stopping is not None:
+        stopper = Patience(plan.early_stopping_every_steps, plan.early_stopping - 1)
+    if plan.average.kind != "none":
+        average = Average(plan.average)
+    state = TrainingState.new(
+        model.to(machine.device), plan.recipe, machine, plateau=plateau, stopper=stopper, average=average
+    )
     return Session(life.run, life.settings, plan, document, machine, inputs, state, log, clock, world)

@@ -15,8 +15,9 @@ from bajka.errors import DamagedFileError, SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters, training_memory
+from bajka.training.average import AveragePlan
 from bajka.training.optimizer import Recipe
-from bajka.training.recipe import LITTLE_TEXT_EPOCHS, plan_dropout, plan_recipe, plan_schedule
+from bajka.training.recipe import LITTLE_TEXT_EPOCHS, NO_AVERAGE, plan_average, plan_dropout, plan_recipe, plan_schedule
 from bajka.training.schedule import Schedule
 from bajka.training.shape import Choices, CorpusFacts, choose_shape, imported_shape
 
@@ -45,6 +46,11 @@ class Plan:
     expected_epochs: float
     expected_tokens_per_second: float
     expected_memory_bytes: int
+    average: AveragePlan = NO_AVERAGE
+    early_stopping: int | None = None
+    early_stopping_every_steps: int = 1
+    gradient_checkpointing: bool = False
+    loss_chunk: int | None = None
     reasons: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -56,10 +62,11 @@ class Plan:
     def from_dict(cls, value: dict[str, Any]) -> Plan:
         """The plan that `as_dict` saved; raises `DamagedFileError` when it was altered."""
         try:
-            known = {name: value[name] for name in cls.__dataclass_fields__}
+            known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
             known["model"] = ModelConfig(**value["model"])
             known["recipe"] = Recipe(**value["recipe"])
             known["schedule"] = Schedule(**value["schedule"])
+            known["average"] = AveragePlan(**value["average"]) if "average" in value else NO_AVERAGE
             known["notes"] = tuple(value["notes"])
             return cls(**known)
         except (KeyError, TypeError, ValueError) as error:
@@ -109,6 +116,12 @@ def make_plan(
         _evaluation_windows(facts, model, steps, batch),
         "all of the validation text, or what a twentieth of the run can pay for",
     )
+    evaluate_every = c.take(
+        "evaluate_every_steps",
+        settings.evaluation.evaluate_every_steps,
+        max(10, _round(steps / 20)),
+        "about twenty times a run",
+    )
     return Plan(
         model=model,
         recipe=recipe,
@@ -119,12 +132,7 @@ def make_plan(
         windows=settings.train.windows,
         stride=settings.train.stride,
         seed=settings.train.seed,
-        evaluate_every_steps=c.take(
-            "evaluate_every_steps",
-            settings.evaluation.evaluate_every_steps,
-            max(10, _round(steps / 20)),
-            "about twenty times a run",
-        ),
+        evaluate_every_steps=evaluate_every,
         evaluation_windows=min(evaluation_windows, _validation_windows(facts, model)),
         compile=compile_,
         expected_steps=steps,
@@ -133,6 +141,11 @@ def make_plan(
         expected_memory_bytes=training_memory(
             model, micro_batch_size=micro, bytes_per_activation=4 if machine.precision == "fp32" else 2
         ),
+        average=plan_average(settings, steps, c),
+        early_stopping=settings.schedule.early_stopping,
+        early_stopping_every_steps=settings.schedule.early_stopping_every_steps or evaluate_every,
+        gradient_checkpointing=bool(settings.train.gradient_checkpointing),
+        loss_chunk=settings.train.loss_chunk,
         reasons=c.reasons,
         notes=_notes(facts, model, epochs),
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from bajka.config import Settings
 from bajka.model import ModelConfig
+from bajka.training.average import AveragePlan
 from bajka.training.optimizer import Recipe
 from bajka.training.schedule import Schedule
 from bajka.training.shape import Choices
 
 LITTLE_TEXT_EPOCHS = 6.0
 """A text that is read more often than this is little: dropout and more decay keep it from being learnt by heart."""
+
+
+NO_AVERAGE = AveragePlan("none", 0.0, 2)
 
 
 def plan_dropout(settings: Settings, model: ModelConfig, epochs: float, c: Choices, *, imported: bool) -> ModelConfig:
@@ -84,3 +88,16 @@ def plan_schedule(settings: Settings, steps: int, minutes: float | None, c: Choi
         final_rate_share=float(c.take("final_rate_share", wish.final_rate_share, final, why)),
         steps=None if minutes is not None else steps,
     )
+
+
+def plan_average(settings: Settings, steps: int, c: Choices) -> AveragePlan:
+    """Which average of the weights is kept beside them; "ema" looks back over about a fiftieth of the run."""
+    wish = settings.schedule
+    if wish.average in (None, "none"):
+        return NO_AVERAGE
+    c.reasons["average"] = "you set it"
+    decay = wish.average_decay
+    if wish.average == "ema":
+        planned = round(1 - 1 / max(10.0, steps / 50), 5)
+        decay = float(c.take("average_decay", decay, planned, "it looks back over about a fiftieth of the run"))
+    return AveragePlan(wish.average, decay or 0.0, wish.average_epochs)

@@ -2,89 +2,139 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
-from bajka.checkpoint.checkpoint import Checkpoint, save_checkpoint
-from bajka.checkpoint.model_folder import write_model_folder
+from bajka.checkpoint.checkpoint import AVERAGE, Checkpoint, mark_best, save_checkpoint, verify
+from bajka.checkpoint.model_folder import save_tensors, write_model_folder
+from bajka.checkpoint.run_folder import RunFolder
 from bajka.distributed import World
-from bajka.errors import NumericsError
+from bajka.errors import DamagedFileError, NumericsError
 from bajka.hardware import Machine
-from bajka.model.convert import load_hugging_face_weights
+from bajka.model.convert import load_hugging_face_weights, to_hugging_face_weights
 from bajka.training.plan import Plan
 from bajka.training.schedule import Cooldown
+from bajka.training.steps import TrainingState
 
 if TYPE_CHECKING:
     from bajka.training.session import Session
 
 
-def save(session: Session, *, best: bool = False, before_cooldown: bool = False) -> None:
-    """A checkpoint of this moment, durable when this returns; weights that are no numbers are never saved."""
-    session.world.first(lambda: _save(session, best=best, before_cooldown=before_cooldown))
+def save(session: Session, *, before_cooldown: bool = False) -> None:
+    """A checkpoint of this moment, durable when this returns.
+
+    Raises `NumericsError`, and writes nothing, when a weight or a tensor of the optimizer is no number.
+    """
+    session.world.first(lambda: _save(session, before_cooldown=before_cooldown))
 
 
-def _save(session: Session, *, best: bool, before_cooldown: bool) -> None:
+def _save(session: Session, *, before_cooldown: bool) -> None:
     state = session.state
-    _refuse_broken_weights(session)
+    tensors = saved_tensors(state)
+    refuse_broken(dict(state.model.named_parameters()) | tensors)
     session.record.flush()
     save_checkpoint(
         session.run,
         state.step,
-        write_model=lambda folder: write_model_folder(folder, state.model, session.inputs.tokenizer),
-        tensors=state.optimizer.state(),
+        write_model=lambda folder: _write_models(session, folder),
+        tensors=tensors,
         state=saved_state(session),
-        best={"val_loss": session.best_loss} if best else None,
         before_cooldown=before_cooldown,
     )
 
 
-def _refuse_broken_weights(session: Session) -> None:
-    for name, parameter in session.state.model.named_parameters():
-        if not bool(torch.isfinite(parameter).all()):
-            raise NumericsError(
-                f"The weights of {name} are no longer numbers at step {session.state.step}. The last checkpoint is good: "
-                f"continue with a lower rate, bajka train {session.run.path} --learning-rate "
-                f"{session.plan.recipe.learning_rate / 3:.1g}"
-            )
+def _write_models(session: Session, folder: Path) -> None:
+    """The model as it is; and, in the same names, the average of the weights when there is one."""
+    state = session.state
+    write_model_folder(folder, state.model, session.inputs.tokenizer)
+    if state.average is not None and state.average.ready:
+        with state.average.in_place_of(state.model):
+            save_tensors(folder / AVERAGE, to_hugging_face_weights(state.model))
+
+
+def keep_as_best(session: Session, loss: float, *, average: bool) -> None:
+    """The checkpoint of this step holds the best model so far: as it is, or as the average of its weights."""
+    mark_best(session.run, step=session.state.step, val_loss=loss, average=average)
+
+
+def refuse_broken(tensors: Mapping[str, Tensor]) -> None:
+    """Raise `NumericsError` when one of `tensors` holds something that is not a number."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise NumericsError(f"What training keeps in {name} is no longer a number")
+
+
+def saved_tensors(state: TrainingState) -> dict[str, Tensor]:
+    """Every tensor of the state but the weights, by stable names; the tensors themselves, not copies."""
+    return state.optimizer.state() | ({} if state.average is None else state.average.state())
 
 
 def saved_state(session: Session) -> dict[str, Any]:
-    """What `state.json` holds. The clock's decision is not here: it stands in plan.json, before it takes effect."""
+    """What `state.json` holds. The clock's decision and returns to earlier checkpoints are not here: they stand in
+    plan.json, before they take effect."""
     state = session.state
     return {
         "step": state.step,
         "position": state.position,
         "skipped": state.skipped,
         "plateau": None if state.plateau is None else state.plateau.state(),
+        "stopper": None if state.stopper is None else state.stopper.state(),
         "scaler": None if state.scaler is None else state.scaler.state_dict(),
-        "best_loss": session.best_loss if session.best_loss < float("inf") else None,
         "active_seconds": session.clock.seconds(),
         "machine": machine_facts(session.machine, session.plan, session.world),
     }
 
 
 def restore(session: Session, checkpoint: Checkpoint) -> None:
-    """Take over a checkpoint: weights, optimizer, position; says what differs from where it was made."""
-    saved, state, source = checkpoint.state, session.state, str(checkpoint.folder)
-    load_hugging_face_weights(state.model, checkpoint.weights, source=source)
-    state.optimizer.load(checkpoint.tensors, source=source)
-    state.step, state.position, state.skipped = saved["step"], saved["position"], list(saved["skipped"])
-    decided = session.plan_file["clock"]
-    state.cooldown = Cooldown(**decided) if decided and decided["begin"] <= state.step else None
-    if state.plateau is not None and saved["plateau"]:
-        state.plateau.load(saved["plateau"])
-    if state.scaler is not None and saved["scaler"]:
-        state.scaler.load_state_dict(saved["scaler"])
-    known = [loss for loss in (saved["best_loss"], session.plan_file.get("best_before")) if loss is not None]
-    session.best_loss = min(known, default=float("inf"))
+    """Begin where a checkpoint was made; says what differs from the machine of then."""
+    saved = checkpoint.state
+    take_over(session, checkpoint)
+    session.best_loss = best_loss(session.run)
     session.clock = replace(session.clock, earlier=float(saved["active_seconds"]))
     session.resumed = True
     now = machine_facts(session.machine, session.plan, session.world)
     changed = [f"{k} {saved['machine'].get(k)} -> {v}" for k, v in now.items() if saved["machine"].get(k) != v]
     if changed:
         session.log.say(f"Continues, but not to the same bits: {', '.join(changed)}.")
+
+
+def take_over(session: Session, checkpoint: Checkpoint) -> None:
+    """Make the state that of a checkpoint: weights, optimizer, averages, position, rate."""
+    saved, state, source = checkpoint.state, session.state, str(checkpoint.folder)
+    load_hugging_face_weights(state.model, checkpoint.weights, source=source)
+    state.optimizer.load(checkpoint.tensors, source=source)
+    if state.average is not None:
+        state.average.load(checkpoint.tensors, state.model, source=source)
+    state.step, state.position, state.skipped = saved["step"], saved["position"], list(saved["skipped"])
+    decided = session.plan_file["clock"]
+    state.cooldown = Cooldown(**decided) if decided and decided["begin"] <= state.step else None
+    state.rate_share = rate_share(session.plan_file, state.step)
+    if state.plateau is not None and saved["plateau"]:
+        state.plateau.load(saved["plateau"])
+    if state.stopper is not None and saved.get("stopper"):
+        state.stopper.load(saved["stopper"])
+    if state.scaler is not None and saved["scaler"]:
+        state.scaler.load_state_dict(saved["scaler"])
+
+
+def rate_share(plan_file: Mapping[str, Any], step: int) -> float:
+    """What the rate is multiplied by after `step`, for the returns to earlier checkpoints that plan.json knows of."""
+    return min((one["rate_share"] for one in plan_file.get("rollbacks", ()) if one["to_step"] <= step), default=1.0)
+
+
+def best_loss(run: RunFolder) -> float:
+    """Validation loss of the best model so far; infinite when there is none, or its checkpoint is no longer good."""
+    best = run.read_pointer("best") or {}
+    try:
+        verify(run.checkpoints / Path(best["checkpoint"]).name)
+        return float(best["val_loss"])
+    except (DamagedFileError, KeyError, TypeError, ValueError):
+        return float("inf")
 
 
 def machine_facts(machine: Machine, plan: Plan, world: World) -> dict[str, Any]:

@@ -132,14 +132,17 @@ def steps(
         if usable:
             state.optimizer.step(share)
             if state.average is not None:
-                state.average.update(state.model, epoch=(state.position + global_batch_size) // batches.windows_per_epoch)
+                state.average.update(
+                    state.model, epoch=(state.position + global_batch_size) // batches.windows_per_epoch
+                )
         else:
             state.skipped.append(state.position)
         if state.scaler is not None:
             state.scaler.update()
         if unusable >= _GIVE_UP_AFTER:
             raise NumericsError(
-                f"The loss or its gradient was not a number for {unusable} steps in a row, up to step {state.step + 1}"
+                f"The loss or its gradient was not a number for {unusable} steps in a row, up to step {state.step + 1} (a "
+                "lower --learning-rate helps)"
             )
         state.step += 1
         state.position += global_batch_size
