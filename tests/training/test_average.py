@@ -69,7 +69,7 @@ def test_one_epoch_is_no_average_yet() -> None:
 
 def test_the_weights_come_back_to_the_bit_after_the_average_stood_in_their_place() -> None:
     mine = average("ema")
-    model, seen = followed(mine, 5)
+    model, _ = followed(mine, 5)
     own = model.weight.detach().clone()
     with mine.in_place_of(model):
         assert not torch.equal(model.weight, own)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import SECTION_OF, Settings, settings_with, wishes
+from bajka.config import SECTION_OF, Settings, settings_from, settings_with, wishes
 from bajka.errors import RunError
 from bajka.training.inputs import name_of
 from bajka.training.plan import Plan
@@ -75,6 +75,20 @@ class Life:
     said: tuple[str, ...] = ()
     new_length: bool = False
     changed: tuple[str, ...] = ()
+
+
+def with_more_text(path: str | Path, add: Sequence[str]) -> Settings:
+    """Settings of a new run from the weights of the run at `path`, with its tokenizer, on its texts and those of `add`.
+
+    How texts are read and cleaned, windows, samples, evaluations and hardware stay as they were. Raises `RunError` when
+    there is no such run.
+    """
+    run = RunFolder.open(path)
+    old = wishes(run.settings)
+    kept = {name: dict(old.get(name, {})) for name in ("corpus", "cleaning", "sample", "evaluation", "hardware")}
+    kept["corpus"]["texts"] = list(dict.fromkeys([*run.plan["data"]["texts"], *add]))
+    windows = {name: value for name, value in old.get("train", {}).items() if name in ("windows", "stride")}
+    return settings_from(kept | {"train": windows | {"from_model": str(run.path)}})
 
 
 def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = None) -> Life:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from bajka.config import Settings, settings_with
 from bajka.distributed import join_world
-from bajka.errors import Interrupted
+from bajka.errors import Interrupted, SettingsError
 from bajka.run import Run, open_run
 from bajka.training.clock import Clock
-from bajka.training.life import find_run
+from bajka.training.life import find_run, with_more_text
 from bajka.training.opening import data_folder, open_session
 from bajka.training.plots import draw_plots
 from bajka.training.record import Log
@@ -28,15 +29,20 @@ def train(
     view: View | None = None,
     clock: Clock | None = None,
     name: str | None = None,
+    add: Sequence[str | Path] = (),
     **wishes: Any,
 ) -> Run:
     """Train a model on `texts` (files and folders), or go on with a run given by its folder; returns the finished run.
+
+    With `add`, `texts` is a run: a new run begins from its weights, with its tokenizer, on its texts and these.
 
     `wishes` are settings by their flat names (`minutes=5`, `n_layer=4`, `out="runs/mine"`), on top of `settings`. Blocks
     until the end; progress goes to `view` (default: the terminal). The same call again continues an unfinished run.
     Raises `bajka.errors.BajkaError`: `Interrupted` after a signal, with everything saved.
     """
     clock = clock or Clock()
+    if add:
+        settings, texts = _grown(texts, add), None
     if texts is not None:
         wishes["texts"] = [str(texts)] if isinstance(texts, str | Path) else [str(one) for one in texts]
     wanted = settings_with(settings, **wishes)
@@ -53,6 +59,13 @@ def train(
         if life.state != "finished":
             _go(open_session(life, log, clock, world))
     return open_run(life.run.path)
+
+
+def _grown(texts: str | Path | list[str | Path] | None, add: Sequence[str | Path]) -> Settings:
+    """The settings of a run that goes on from another one with more texts."""
+    if not isinstance(texts, str | Path):
+        raise SettingsError("add = TEXTS goes on from one run: bajka train runs/NAME --add TEXTS")
+    return with_more_text(texts, [str(one) for one in add])
 
 
 def _go(session: Session) -> None:
