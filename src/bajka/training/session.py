@@ -22,6 +22,7 @@ from bajka.training.saving import save
 from bajka.training.schedule import Cooldown
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
+from bajka.training.trackers import open_trackers
 
 
 @dataclass
@@ -58,8 +59,10 @@ class Session:
 
     def go(self) -> None:
         """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes."""
-        board = self.settings.train.tensorboard and self.world.speaks
-        self.record = Record(self.run, tensorboard=board, step=self.state.step)
+        speaks = self.world.speaks
+        trackers = open_trackers(self.run, step=self.state.step, say=self.log.say) if speaks else None
+        self.record = Record(self.run, trackers)
+        self.log.view.opened(self.run)
         try:
             self._announce()
             self._saved_at = began = self.clock.seconds()
@@ -249,7 +252,7 @@ class Session:
         )
         self.record.flush()
         self.log.view.evaluated(line)
-        self.log.say(
+        self.log.note(
             f"Step {step:,}: validation loss {loss.loss:.4f} a token of this vocabulary, perplexity {loss.perplexity:,.2f}, "
             f"{loss.bits_per_byte:.4f} bits a byte, {loss.bits_per_letter:.4f} bits a letter; "
             f"training sample {losses.sample.loss:.4f}{'  (best so far)' if step and improved else ''}"
@@ -262,7 +265,7 @@ class Session:
             facts = {"reason": text.reason, "tokens_per_second": round(speed, 1)}
             self.log.view.sampled(self.record.sample(self.state.step, text.prompt, text.text, **facts))
         if texts:
-            self.log.say(f"  {texts[0].whole.strip()}  [{speed:,.0f} tokens/s]")
+            self.log.note(f"  {texts[0].whole.strip()}  [{speed:,.0f} tokens/s]")
 
     def _announce(self) -> None:
         """Say what is about to begin, and check one batch before the first step."""
