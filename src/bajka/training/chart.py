@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from rich.text import Text
 
@@ -39,17 +39,21 @@ class Curve:
             self.stride *= 2
 
     def smooth(self) -> list[Point]:
-        """The values as a calm line: each the mean of its neighbours, a twenty-fifth of the curve together."""
+        """The values as a calm line."""
         points = [*self.points, *([_mean(self._waiting)] if self._waiting else [])]
-        reach = len(points) // 50
-        sums = [0.0]
-        for _, y in points:
-            sums.append(sums[-1] + y)
-        found = []
-        for at, (x, _) in enumerate(points):
-            near = min(reach, at, len(points) - 1 - at)
-            found.append((x, (sums[at + near + 1] - sums[at - near]) / (2 * near + 1)))
-        return found
+        values = smoothed([y for _, y in points])
+        return [(x, y) for (x, _), y in zip(points, values, strict=True)]
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """Each value the mean of its neighbours, up to a fiftieth of them all on either side; fewer in the steep beginning."""
+    sums = [0.0, *accumulate(values)]
+    found = []
+    for at in range(len(values)):
+        reach = min(len(values) // 50, at // 5)
+        first, last = at - reach, min(len(values), at + reach + 1)
+        found.append((sums[last] - sums[first]) / (last - first))
+    return found
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,8 @@ def _range(curve: Sequence[Point], marks: Sequence[Mark]) -> tuple[float, float]
 
 
 def _ticks(low: float, high: float, rows: int) -> dict[int, str]:
-    """Labels by row, at round values, about one in two rows at most."""
-    rough = (high - low) / max(2, rows / 2)
+    """Labels by row, at round values, two in three rows at most."""
+    rough = (high - low) / max(2, rows / 1.5)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * size for size in (1, 2, 5, 10) if power * size >= rough * 0.999)
     places = max(0, -math.floor(math.log10(step)))
