@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_the_moments_are_few_and_denser_at_the_beginning(run: RunFolder) -> None
     steps = [moment.step for moment in story_of(run)["Alice"]]
     assert 8 <= len(steps) <= 12
     assert (steps[0], steps[1], steps[-1]) == (0, 10, 990)
-    gaps = [later - earlier for earlier, later in zip(steps, steps[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(steps)]
     assert gaps == sorted(gaps)
 
 

@@ -150,6 +150,7 @@ class WeightsAndBiases:
                 silent=True,
                 x_disable_machine_info=True,
                 x_disable_stats=True,
+                x_save_requirements=False,
             ),
         )
 

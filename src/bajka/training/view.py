@@ -131,7 +131,7 @@ class ConsoleView:
 
 
 class Picture:
-    """A drawing at the bottom of a terminal, done again at most four times a second and in 1 % of the time."""
+    """A drawing at the bottom of a terminal, done again at most four times a second and in less than 1 % of the time."""
 
     def __init__(self, console: Console, *, now: Callable[[], float] = time.monotonic) -> None:
         self.console, self._now = console, now
@@ -150,7 +150,7 @@ class Picture:
             self._live.start()
             self.console.show_cursor(True)  # a run may be killed at any moment: the terminal keeps its cursor
         self._live.update(dashboard, refresh=True)
-        self._next = began + max(0.25, 100 * (self._now() - began))
+        self._next = began + max(0.25, 150 * (self._now() - began))
 
     def close(self, dashboard: Dashboard) -> None:
         """Draw it a last time, and leave it there."""
