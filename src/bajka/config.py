@@ -225,7 +225,9 @@ class TrainSettings(Section):
     save_every_minutes: float = Field(3.0, gt=0, description="Minutes between checkpoints.")
     save_every_steps: int | None = Field(None, ge=1, description="Steps between checkpoints, instead of minutes.")
     tensorboard: bool = Field(False, description="Also write TensorBoard files.")
-    wandb: bool = Field(False, description="Also write Weights & Biases files (offline unless WANDB_MODE=online).")
+    wandb: bool = Field(
+        False, description="Also write files of Weights & Biases (offline unless WANDB_MODE=online is set)."
+    )
 
 
 class SampleSettings(Section):

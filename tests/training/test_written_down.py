@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import struct
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import bajka
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.training.plots import draw_plots
-from bajka.training.steps import StepReport
-from bajka.training.view import ConsoleView, duration
 from tiny_runs import Stopped, Watcher, go_on, stop_at, tales_file, train_tiny
 
 STEP_KEYS = {"step", "tokens", "epoch", "seconds", "train_loss", "learning_rate", "gradient_norm", "tokens_per_second"}
@@ -177,55 +173,3 @@ def test_tensorboard_forgets_the_steps_that_a_resumed_run_does_again(texts: Path
     board = found.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     board.Reload()
     assert [event.step for event in board.Scalars("loss/train")] == list(range(1, 10))
-
-
-# -- the terminal ------------------------------------------------------------------------------------------------
-
-
-def report(step: int) -> StepReport:
-    return StepReport(step, tokens=64 * step, epoch=0.5, loss=4.25, learning_rate=0.02, gradient_norm=1.0, seconds=0.1)
-
-
-def numbers(step: int) -> dict[str, float]:
-    return {"share": step / 4, "seconds_left": 75.0, "tokens_per_second": 9_300.0, "memory_bytes": 300 << 20}
-
-
-def console(*, terminal: bool) -> Console:
-    return Console(file=io.StringIO(), force_terminal=terminal, width=120, soft_wrap=True, highlight=False)
-
-
-def shown(view: ConsoleView) -> str:
-    file = view.console.file
-    assert isinstance(file, io.StringIO)
-    return file.getvalue()
-
-
-def test_outside_a_terminal_a_plain_line_comes_now_and_then() -> None:
-    seconds = iter([0.0, 0.0, 1.0, 9.9, 12.0, 12.0])
-    view = ConsoleView(console(terminal=False), now=lambda: next(seconds))
-    view.say("It begins. [not markup]")
-    for step in (1, 2, 3, 4):
-        view.step(report(step), numbers(step))
-    view.close()
-    assert shown(view).splitlines() == [
-        "It begins. [not markup]",
-        " 25%  step 1  epoch 0.50  loss 4.250  rate 0.02  9,300 tokens/s  300 MB  1 min 15 s left",
-        "100%  step 4  epoch 0.50  loss 4.250  rate 0.02  9,300 tokens/s  300 MB  1 min 15 s left",
-    ]
-
-
-def test_in_a_terminal_a_bar_moves_below_the_lines() -> None:
-    view = ConsoleView(console(terminal=True))
-    view.step(report(1), numbers(1))
-    view.say("Step 1: said above the bar.")
-    view.close()
-    view.close()
-    assert "Step 1: said above the bar." in shown(view)
-    assert "9,300 tokens/s" in shown(view)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (12.0, "12 s"), (250.0, "4 min 10 s"), (3_900.0, "1 h 5 min"), (-3.0, "0 s")]
-)
-def test_durations_read_like_speech(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

@@ -7,6 +7,7 @@ runs/alice/  config.toml plan.json metrics.jsonl samples.jsonl log.txt loss.png 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -78,7 +79,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(file)
             try:
-                lock.acquire(timeout=0)
+                lock.acquire(timeout=0.3)  # somebody may just be asking whether it is held
             except filelock.Timeout:
                 raise RunError(
                     f"Another process is training in {self.path}. Wait for it, stop it, or choose another --out."
@@ -92,6 +93,20 @@ class RunFolder:
                 for folder in made:
                     with suppress(OSError):  # not empty: something else was put there meanwhile
                         folder.rmdir()
+
+    def in_use(self) -> bool:
+        """Whether a process trains in this run now. Where we may not ask (a folder that is read-only): whether its
+        numbers grew in the last two minutes."""
+        file = self.path / ".lock"
+        if not file.is_file():
+            return False
+        try:
+            with filelock.FileLock(file, timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:
+            return self.metrics_file.is_file() and time.time() - self.metrics_file.stat().st_mtime < 120
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics.jsonl: what was measured at which step."""

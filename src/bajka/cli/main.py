@@ -25,6 +25,7 @@ FIRST = {
 SECOND = {
     "demo": "train on built-in tales and write new ones, in three minutes",
     "doctor": "what works on this machine, and what is missing",
+    "watch": "how a run goes: follow it while it trains, or read what it wrote as it learnt",
     "share": "put a model on the Hugging Face hub (--dry-run shows what would go)",
     "fetch": "well-known corpora: list them, or download one",
     "prepare": "texts to train.bin and val.bin, without training",

@@ -45,6 +45,7 @@ MAY_CHANGE = frozenset(
         "save_every_minutes",
         "save_every_steps",
         "tensorboard",
+        "wandb",
         "evaluate_every_steps",
         "evaluation_windows",
         "prompts",

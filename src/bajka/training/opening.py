@@ -26,17 +26,17 @@ from bajka.training.inputs import Inputs, open_inputs, prepare_inputs
 from bajka.training.life import Life, comparable, resumed_settings
 from bajka.training.plan import Plan, describe, make_plan
 from bajka.training.pulse import died_of_memory
-from bajka.training.record import Log, tensorboard_writer
+from bajka.training.record import Log
 from bajka.training.saving import restore
 from bajka.training.schedule import Patience, Plateau
 from bajka.training.session import Session
 from bajka.training.steps import TrainingState
+from bajka.training.trackers import check_trackers
 
 
 def open_session(life: Life, log: Log, clock: Clock, world: World) -> Session:
     """The session that `life` asks for, ready to go; config.toml and plan.json are written."""
-    if life.settings.train.tensorboard:
-        tensorboard_writer()
+    check_trackers(life.settings.train)
     return _begin(life, log, clock, world) if life.state == "new" else _go_on(life, log, clock, world)
 
 

@@ -1,17 +1,18 @@
-"""What a run writes down as it goes: metrics.jsonl, samples.jsonl, log.txt, and TensorBoard when asked."""
+"""What a run writes down as it goes: metrics.jsonl, samples.jsonl, log.txt; trackers are told as well."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bajka import durable
 from bajka.checkpoint.run_folder import RunFolder, json_line
-from bajka.errors import MissingExtraError
+from bajka.training.trackers import Trackers
 from bajka.training.view import View
+
+_TOGETHER_SECONDS = 2.0
 
 
 class Log:
@@ -25,6 +26,15 @@ class Log:
     def say(self, line: str) -> None:
         """Tell the person, and put a dated line into log.txt."""
         self.view.say(line)
+        self._write(line)
+
+    def note(self, line: str) -> None:
+        """A sentence whose numbers the view was given: said only by a view that does not draw them."""
+        if not self.view.draws:
+            self.view.say(line)
+        self._write(line)
+
+    def _write(self, line: str) -> None:
         self._waiting.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}")
         if self._begun:
             self.begin()
@@ -38,65 +48,45 @@ class Log:
 
 
 class Record:
-    """Appends to the run's numbers. Those that are not finite are left out: JSON has no name for them.
+    """Appends to the run's numbers. Those that are not finite are left out: JSON has no name for them."""
 
-    TensorBoard, when asked for, forgets what it saw of steps after `step`: they are about to be done again.
-    """
-
-    def __init__(self, run: RunFolder, *, tensorboard: bool = False, step: int = 0) -> None:
-        self.run = run
+    def __init__(self, run: RunFolder, trackers: Trackers | None = None) -> None:
+        self.run, self.trackers = run, trackers or Trackers([])
         self._lines: list[str] = []
-        self._board = None
-        if tensorboard:
-            self._board = tensorboard_writer()(str(run.path / "tensorboard"), purge_step=step + 1)
+        self._written = time.monotonic()
 
     def metrics(self, step: int, **numbers: float | None) -> dict[str, Any]:
-        """One line of metrics.jsonl, without what is not known; lines are written together by `flush`. Gives the line."""
+        """One line of metrics.jsonl, without what is not known or not finite; gives the line.
+
+        Lines are written together: by `flush`, or every two seconds for those who watch.
+        """
         finite = {name: value for name, value in numbers.items() if value is not None and math.isfinite(value)}
         line = {"step": step, **finite}
         self._lines.append(json_line(line))
-        if self._board is not None:
-            for name, value in finite.items():
-                if name not in _CLOCKWORK:
-                    self._board.add_scalar(_BOARD_NAMES.get(name, name), value, step)
+        if time.monotonic() - self._written > _TOGETHER_SECONDS:
+            self._write()
+        self.trackers.numbers(line)
         return line
 
     def sample(self, step: int, prompt: str, text: str, **facts: Any) -> dict[str, Any]:
-        """One line of samples.jsonl: what the model wrote at this step. Gives the line."""
+        """One line of samples.jsonl: what the model wrote at this step; gives the line."""
         line = {"step": step, "prompt": prompt, "text": text, **facts}
         durable.append_line(self.run.samples_file, json_line(line))
-        if self._board is not None:
-            self._board.add_text(f"sample/{prompt}", prompt + text, step)
+        self.trackers.sample(line)
         return line
 
     def flush(self) -> None:
         """Write what waits, so that a checkpoint never knows of steps that the log does not."""
+        self._write()
+        self.trackers.flush()
+
+    def close(self) -> None:
+        """Write what waits and end the trackers."""
+        self.flush()
+        self.trackers.close()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
         if self._lines:
             durable.append_line(self.run.metrics_file, "".join(self._lines))
             self._lines = []
-        if self._board is not None:
-            self._board.flush()
-
-    def close(self) -> None:
-        """Write what waits and close TensorBoard's file."""
-        self.flush()
-        if self._board is not None:
-            self._board.close()
-
-
-_CLOCKWORK = ("tokens", "epoch", "seconds", "seconds_left", "share")
-_BOARD_NAMES: Mapping[str, str] = {
-    "train_loss": "loss/train",
-    "val_loss": "loss/validation",
-    "train_sample_loss": "loss/train_sample",
-    "learning_rate": "learning_rate",
-}
-
-
-def tensorboard_writer() -> Any:
-    """TensorBoard's `SummaryWriter`; raises `MissingExtraError` where it is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise MissingExtraError("tensorboard = true", extra="tensorboard") from None
-    return SummaryWriter

@@ -23,6 +23,7 @@ from bajka.training.schedule import Cooldown
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
 from bajka.training.telling import announce, note_losses, note_samples, note_step
+from bajka.training.trackers import open_trackers
 from bajka.training.trouble import roll_back, use_less_memory
 
 T = TypeVar("T")
@@ -62,8 +63,10 @@ class Session:
 
     def go(self) -> None:
         """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes."""
-        board = self.settings.train.tensorboard and self.world.speaks
-        self.record = Record(self.run, tensorboard=board, step=self.state.step)
+        speaks = self.world.speaks
+        trackers = open_trackers(self.run, step=self.state.step, say=self.log.say) if speaks else None
+        self.record = Record(self.run, trackers)
+        self.log.view.opened(self.run)
         try:
             with Pulse(self.run, expected_bytes=self.plan.expected_memory_bytes) as pulse:
                 announce(self)

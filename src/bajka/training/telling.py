@@ -88,7 +88,7 @@ def note_losses(session: Session, losses: Losses, *, improved: bool) -> None:
     )
     session.record.flush()
     session.log.view.evaluated(line)
-    session.log.say(
+    session.log.note(
         f"Step {step:,}: validation loss {loss.loss:.4f} a token of this vocabulary, perplexity {loss.perplexity:,.2f}, "
         f"{loss.bits_per_byte:.4f} bits a byte, {loss.bits_per_letter:.4f} bits a letter; "
         f"training sample {losses.sample.loss:.4f}"
@@ -104,4 +104,4 @@ def note_samples(session: Session) -> None:
         facts = {"reason": text.reason, "tokens_per_second": round(speed, 1)}
         session.log.view.sampled(session.record.sample(session.state.step, text.prompt, text.text, **facts))
     if texts:
-        session.log.say(f"  {texts[0].whole.strip()}  [{speed:,.0f} tokens/s]")
+        session.log.note(f"  {texts[0].whole.strip()}  [{speed:,.0f} tokens/s]")

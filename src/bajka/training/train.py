@@ -12,12 +12,13 @@ from bajka.distributed import join_world
 from bajka.errors import Interrupted, SettingsError
 from bajka.run import Run, open_run
 from bajka.training.clock import Clock
+from bajka.training.dashboard import duration
 from bajka.training.life import find_run, with_more_text
 from bajka.training.opening import data_folder, open_session
 from bajka.training.plots import draw_plots
 from bajka.training.record import Log
 from bajka.training.session import Session
-from bajka.training.view import ConsoleView, SilentView, View, duration
+from bajka.training.view import ConsoleView, SilentView, View
 
 __all__ = ["data_folder", "train"]
 
@@ -76,6 +77,7 @@ def _go(session: Session) -> None:
         if session.world.speaks:
             draw_plots(session.run)
         raise
+    session.log.view.close()
     session.world.first(lambda: _end(session))
 
 
