@@ -91,10 +91,9 @@ def draw_chart(
     lines = []
     for row in range(rows):
         label = labels.get(row, "")
-        line = Text(f"{label:>{margin}} {tick if label else stand}", style="dim")
         cells = _ascii_cells if ascii_only else _braille_cells
-        line.append(cells(grid, row, columns), style=style)
-        lines.append(line)
+        axis = f"{label:>{margin}} {tick if label else stand}"
+        lines.append(Text.assemble((axis, "dim"), (cells(grid, row, columns), style)))
     for mark in marks:
         row, column = _place(mark.y, rows, low, high), min(columns - 1, int(mark.x / end * columns))
         if 0 <= row < rows:

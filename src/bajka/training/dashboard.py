@@ -34,10 +34,10 @@ class Seen:
     facts: str = ""
     curve: Curve = field(default_factory=Curve)
     validation: list[tuple[int, float]] = field(default_factory=list)
-    step: dict[str, Any] = field(default_factory=dict)
-    evaluation: dict[str, Any] = field(default_factory=dict)
-    best: dict[str, Any] = field(default_factory=dict)
-    samples: dict[str, dict[str, Any]] = field(default_factory=dict)
+    step: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    best: Mapping[str, Any] = field(default_factory=dict)
+    samples: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     recent: float = 0.0
     """The training loss of the last steps together."""
     _steps: int = 0
@@ -53,19 +53,19 @@ class Seen:
     def take(self, line: Mapping[str, Any]) -> None:
         """One line of either file; what it lacks is not shown."""
         if "prompt" in line:
-            self.samples[str(line["prompt"])] = dict(line)
+            self.samples[str(line["prompt"])] = line
         if "train_loss" in line:
             loss = float(line["train_loss"])
             self.curve.add(line["step"], loss)
             self._steps += 1
             self.recent += (loss - self.recent) * max(0.05, 3 / (self._steps + 2))
         if "learning_rate" in line:
-            self.step = dict(line)
+            self.step = line
         if "val_loss" in line:
-            self.evaluation = dict(line)
+            self.evaluation = line
             self.validation.append((line["step"], float(line["val_loss"])))
             if not self.best or line["val_loss"] < self.best["val_loss"]:
-                self.best = dict(line)
+                self.best = line
 
     @property
     def last_step(self) -> int:
@@ -94,7 +94,7 @@ class Dashboard:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The lines of the picture."""
-        width = max(20, min(options.max_width, _WIDEST) - 1)
+        width = max(20, min(options.max_width, _WIDEST) - 3)  # a terminal that shows ^C finds room for it
         rows = console.size.height
         height = max(4, min(rows - min(self.spare_lines, rows // 4), 36))
         for line in self.lines(console, width=width, height=height, ascii_only=options.ascii_only):

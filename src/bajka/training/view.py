@@ -79,17 +79,17 @@ class ConsoleView:
         self.console = console or Console(highlight=False, soft_wrap=True)
         self._now, self._last = now, -1e9
         self._working = ConsoleProgress(self.console)
-        self._seen = Seen()
+        self._draws, self._seen = can_draw(self.console), Seen()
         self._picture = Picture(self.console, now=now)
 
     @property
     def draws(self) -> bool:
         """In a terminal that can move its cursor."""
-        return can_draw(self.console)
+        return self._draws
 
     def opened(self, run: RunFolder) -> None:
         """Begin the picture with what is known of the run already."""
-        if self.draws:
+        if self._draws:
             self._seen = Seen.of(run)
 
     def say(self, line: str) -> None:
@@ -103,7 +103,7 @@ class ConsoleView:
 
     def step(self, report: StepReport, line: Mapping[str, Any]) -> None:
         """Take it into the picture; elsewhere print a line every ten seconds."""
-        if self.draws:
+        if self._draws:
             self._take(line)
         elif self._now() - self._last >= 10 or report.step == 1:
             self._last = self._now()
@@ -111,13 +111,13 @@ class ConsoleView:
 
     def evaluated(self, line: Mapping[str, Any]) -> None:
         """Draw it; elsewhere it is said in words."""
-        if self.draws:
+        if self._draws:
             self._take(line, at_once=True)
 
     def sampled(self, line: Mapping[str, Any]) -> None:
         """Draw it; elsewhere the first of them is said."""
-        if self.draws:
-            self._take(line)
+        if self._draws:
+            self._take(line, at_once=True)
 
     def close(self) -> None:
         """Leave the last picture where it is; what is said from now on stands below it."""
