@@ -22,7 +22,7 @@ def preview(settings: Settings, *, say: Callable[[str], None], progress: Progres
     say(f"Machine: {machine.name}, {machine.precision}.")
     base = load_model(settings.train.from_model) if settings.train.from_model else None
     corpus, split = read_and_split(settings, say, progress=progress)
-    tokenizer = base.tokenizer.with_start() if base else make_tokenizer(settings, split, say)
+    tokenizer = base.tokenizer.with_start() if base else make_tokenizer(settings, [split], say)
     train = token_set(split.train, tokenizer)
     facts = CorpusFacts(
         train_tokens=len(train),

@@ -11,10 +11,10 @@ from bajka.config import Settings
 from bajka.distributed import World
 from bajka.errors import BajkaError, Interrupted
 from bajka.hardware import Machine, used_memory
-from bajka.tokens import Batches
 from bajka.training.clock import Clock, Pace, decide_cooldown
 from bajka.training.inputs import Inputs
-from bajka.training.look import Losses, both_losses, samples, validation_loss
+from bajka.training.look import Losses, losses_of, samples, say_named, validation_loss
+from bajka.training.mixed import batches_of, describe_mixture
 from bajka.training.plan import Plan
 from bajka.training.record import Log, Record
 from bajka.training.saving import save
@@ -44,16 +44,7 @@ class Session:
     _saved_at: float = 0.0
 
     def __post_init__(self) -> None:
-        train = self.inputs.data.train
-        self.batches = Batches(
-            train.ids,
-            train.starts,
-            context_length=self.plan.model.context_length,
-            seed=self.plan.seed,
-            end_of_text=self.inputs.data.end_of_text,
-            windows=self.plan.windows,  # type: ignore[arg-type]
-            stride=self.plan.stride,
-        )
+        self.batches = batches_of(self.inputs, self.plan)
 
     def go(self) -> None:
         """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes."""
@@ -216,7 +207,7 @@ class Session:
     def _evaluate(self) -> bool:
         """Losses and samples, written down and said; gives whether the validation loss is the best so far."""
         began = self.clock.seconds()
-        losses = both_losses(self.state.model, self.inputs, self.plan, self.machine)
+        losses = losses_of(self.state.model, self.inputs, self.plan, self.machine)
         validation = self.world.largest(losses.validation.loss)  # the same on all processes, to the last bit
         improved = validation < self.best_loss
         self.best_loss = min(self.best_loss, validation)
@@ -238,6 +229,7 @@ class Session:
             val_bits_per_byte=loss.bits_per_byte,
             val_bits_per_letter=loss.bits_per_letter,
             train_sample_loss=losses.sample.loss,
+            **losses.named_metrics,
         )
         self.record.flush()
         self.log.say(
@@ -245,6 +237,8 @@ class Session:
             f"{loss.bits_per_byte:.4f} bits a byte, {loss.bits_per_letter:.4f} bits a letter; "
             f"training sample {losses.sample.loss:.4f}{'  (best so far)' if step and improved else ''}"
         )
+        for line in say_named(losses, self.inputs, self.run):
+            self.log.say(line)
 
     def _record_samples(self) -> None:
         """Write the samples down, and say the first."""
@@ -267,5 +261,7 @@ class Session:
             f"A batch: {rows} rows of {length} tokens, {batch.counted:,} targets, each the token after its input; "
             f"{self.batches.windows_per_epoch:,} windows an epoch."
         )
+        for line in describe_mixture(self.inputs, self.batches):
+            self.log.say(line)
         if self.state.step:
             self.log.say(f"Continuing from step {self.state.step:,} of {self.run.path}.")
