@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+RESERVED = ("loss", "train", "training", "val", "validation", "test", "sample", "best", "main")
+"""Names that a further validation set may not have: they mean something else in plots and sentences."""
 _PARTS = 10_000  # shares are counted in so many parts
-_TAKEN = ("loss", "train", "training", "val", "validation", "test", "sample", "best", "main")
 
 
 def texts_and_share(entry: str) -> tuple[str, float]:
@@ -30,9 +31,9 @@ def name_and_texts(entry: str) -> tuple[str | None, str]:
         name, texts = "", entry
     if not texts.strip():
         raise ValueError(f'validate_on = {entry!r} names no texts: write a name and texts, as "poems=../poems"')
-    if name and not re.fullmatch(r"[\w.-]{1,40}", name):
+    if name and not re.fullmatch(r"[\w.-]{1,80}", name):
         raise ValueError(f"validate_on = {entry!r}: {name!r} is no name; write one word of letters, digits, - and _")
-    if name.lower() in _TAKEN:
+    if name.lower() in RESERVED:
         raise ValueError(f"validate_on = {entry!r}: the name {name} has a meaning of its own here; choose another one")
     return name or None, texts.strip()
 

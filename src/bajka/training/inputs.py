@@ -59,17 +59,25 @@ class Inputs:
 
     @property
     def facts(self) -> CorpusFacts:
-        """Counts for the plan; tokens and documents are what passes by while the main texts are read once."""
-        main = weights_of([one.share for one in self.trained])[0] / PARTS
-        return CorpusFacts(
-            train_tokens=round(len(self.data.train) / main),
-            validation_tokens=len(self.data.validation),
-            documents=round(len(self.data.train.starts) / main),
-            bytes=sum(one.train.bytes for one in (self.data, *(other.data for other in self.trained)))
-            + self.data.validation.bytes,
-            vocab_size=self.tokenizer.vocab_size,
-            same_book=bool(self.data.meta.get("split", {}).get("same_book")),
-        )
+        """Counts for the plan."""
+        others = [one.data for one in self.trained]
+        return facts_of(self.data, others, [one.share for one in self.trained])
+
+
+def facts_of(data: TokenData, others: Sequence[TokenData], shares: Sequence[float]) -> CorpusFacts:
+    """Counts for the plan, when training reads `others` too, in `shares`.
+
+    Training tokens and documents are what passes by while the main texts are read once: that is an epoch.
+    """
+    main = weights_of(shares)[0] / PARTS
+    return CorpusFacts(
+        train_tokens=round(len(data.train) / main),
+        validation_tokens=len(data.validation),
+        documents=round(len(data.train.starts) / main),
+        bytes=data.validation.bytes + sum(one.train.bytes for one in (data, *others)),
+        vocab_size=data.vocab_size,
+        same_book=bool(data.meta.get("split", {}).get("same_book")),
+    )
 
 
 def name_of(settings: Settings) -> str:

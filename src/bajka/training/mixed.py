@@ -14,6 +14,7 @@ from typing import Any
 from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.config import Settings, settings_with
 from bajka.corpus import Document
+from bajka.entries import RESERVED
 from bajka.errors import TokenizerError
 from bajka.progress import Progress, silent
 from bajka.tokenizer import Tokenizer
@@ -35,7 +36,6 @@ from bajka.training.inputs import (
 )
 from bajka.training.plan import Plan
 from bajka.training.sources import (
-    RESERVED,
     Source,
     blaming,
     free_name,
@@ -81,7 +81,7 @@ def prepare_all(
 
 
 def open_all(settings: Settings, facts: Mapping[str, Any], *, tokenizer: Tokenizer | None, say: Say) -> Inputs:
-    """What `prepare_all` prepared, without reading texts again; `facts` are `facts_of` it, as plan.json keeps them.
+    """What `prepare_all` prepared, without reading texts again; `facts` are `folders_of` it, as plan.json keeps them.
 
     Texts that are only validated on are done without when their data is gone: that is said.
     """
@@ -121,7 +121,7 @@ def reopen_all(
     return prepare_all(again, parent=parent, say=say, base=base, tokenizer=tokenizer, progress=progress)
 
 
-def facts_of(inputs: Inputs) -> dict[str, Any]:
+def folders_of(inputs: Inputs) -> dict[str, Any]:
     """Folders and fingerprints of all corpora, for plan.json."""
     found: dict[str, Any] = {
         "folder": str(inputs.data.folder.resolve()),
@@ -218,7 +218,7 @@ def _further(
         if earlier.share:
             say(f"{earlier.texts} learned from these very texts: there is nothing else to replay.")
         return found
-    name = free_name(earlier.name, {one.name for one in found} | {sources[0].name, *RESERVED})
+    name = free_name(earlier.name, {*(one.name for one in found), *RESERVED})
     return [*found, replace(earlier, name=name)]
 
 

@@ -23,7 +23,7 @@ from bajka.tokenizer import Tokenizer
 from bajka.training.clock import Clock
 from bajka.training.inputs import Inputs
 from bajka.training.life import Life, comparable, resumed_settings
-from bajka.training.mixed import facts_of, learned_from, open_all, prepare_all, reopen_all
+from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
 from bajka.training.plan import Plan, describe, make_plan
 from bajka.training.record import Log, tensorboard_writer
 from bajka.training.saving import restore
@@ -99,7 +99,7 @@ def _plan_document(plan: Plan, inputs: Inputs, machine: Machine, settings: Setti
         "plan": plan.as_dict(),
         "machine": asdict(machine),
         "data": {
-            **facts_of(inputs),
+            **folders_of(inputs),
             "texts": [str(Path(one).expanduser().resolve()) for one in settings.corpus.texts],
             **asdict(inputs.facts),
             "content_bytes": inputs.data.validation.bytes,
@@ -162,7 +162,7 @@ def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log:
     inputs = reopen_all(
         life.settings, facts, parent=data_folder(run), tokenizer=tokenizer, say=log.say, progress=log.view.working
     )
-    found = facts_of(inputs)
+    found = folders_of(inputs)
     now, before = learned_from(found), learned_from(facts)
     if now != before:
         changed = [f"{name or 'data'} {now.get(name)}, was {before.get(name)}" for name in before | now]

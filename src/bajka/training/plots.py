@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from bajka import durable
 from bajka.checkpoint.run_folder import RunFolder
 
 _BLUE, _ORANGE, _GREEN, _GREY = "#1f6fb4", "#d9662b", "#3a8f5c", "#9aa0a6"
+_OTHERS = ("#8e5ea8", "#b5952b", "#2a9d9d", "#c2527f", "#6b6b3a")
 
 
 def draw_plots(run: RunFolder) -> list[Path]:
@@ -37,7 +39,8 @@ def _draw(path: Path, lines: list[dict[str, Any]], paint: Any) -> Path:
 
 
 def _loss(axes: Any, lines: list[dict[str, Any]]) -> None:
-    """Training loss (each step faint, smoothed bold), both evaluated losses, and the learning rate behind them."""
+    """Training loss (each step faint, smoothed bold), the evaluated losses (those of further texts as thin lines), and the
+    learning rate behind them."""
     steps, losses = _column(lines, "train_loss")
     axes.plot(steps, losses, color=_BLUE, alpha=0.25, linewidth=0.8)
     axes.plot(steps, _smooth(losses), color=_BLUE, linewidth=1.6, label="training")
@@ -47,6 +50,9 @@ def _loss(axes: Any, lines: list[dict[str, Any]]) -> None:
     ):
         at, values = _column(lines, name)
         axes.plot(at, values, color=color, marker="o", markersize=3.5, linewidth=1.4, label=label)
+    for number, name in enumerate(_named_sets(lines)):
+        at, values = _column(lines, f"val_loss/{name}")
+        axes.plot(at, values, color=_OTHERS[number % len(_OTHERS)], linewidth=1, label=name)
     axes.set_xlabel("step")
     axes.set_ylabel("loss (nats a token)")
     rate = axes.twinx()
@@ -61,10 +67,15 @@ def _loss(axes: Any, lines: list[dict[str, Any]]) -> None:
 
 
 def _perplexity(axes: Any, lines: list[dict[str, Any]]) -> None:
-    """Validation perplexity over epochs (below) and tokens (above)."""
+    """Validation perplexity over epochs (below) and tokens (above); that of further texts as thin lines."""
     found = [line for line in lines if "val_perplexity" in line]
     epochs, values = [line["epoch"] for line in found], [line["val_perplexity"] for line in found]
-    axes.plot(epochs, values, color=_ORANGE, marker="o", markersize=3.5, linewidth=1.6)
+    axes.plot(epochs, values, color=_ORANGE, marker="o", markersize=3.5, linewidth=1.6, label="validation")
+    for number, name in enumerate(_named_sets(lines)):
+        some = [(line["epoch"], math.exp(line[f"val_loss/{name}"])) for line in found if f"val_loss/{name}" in line]
+        axes.plot(*zip(*some, strict=True), color=_OTHERS[number % len(_OTHERS)], linewidth=1, label=name)
+    if len(axes.lines) > 1:
+        axes.legend(frameon=True, framealpha=0.9, edgecolor="none", loc="upper right")
     axes.set_yscale("log")
     axes.set_xlabel("epochs (readings of the training text)")
     axes.set_ylabel("validation perplexity (a token)")
@@ -72,6 +83,11 @@ def _perplexity(axes: Any, lines: list[dict[str, Any]]) -> None:
     per_epoch = last["tokens"] / last["epoch"] if last and last.get("epoch") else 1.0
     above = axes.secondary_xaxis("top", functions=(lambda e: e * per_epoch, lambda t: t / per_epoch))
     above.set_xlabel("training tokens")
+
+
+def _named_sets(lines: Sequence[dict[str, Any]]) -> list[str]:
+    """Names of the further validation sets, in the order in which they were written."""
+    return list(dict.fromkeys(key.partition("/")[2] for line in lines for key in line if key.startswith("val_loss/")))
 
 
 def _column(lines: Sequence[dict[str, Any]], name: str) -> tuple[list[int], list[float]]:

@@ -11,13 +11,13 @@ from typing import Literal
 from bajka.config import Settings, settings_with
 from bajka.corpus import Document, Split
 from bajka.corpus.across import without_held_out
+from bajka.corpus.sources import find_sources
+from bajka.entries import RESERVED
 from bajka.errors import CorpusError, InputError, SettingsError
+from bajka.formats import parse_overrides
 from bajka.progress import Progress, silent
 from bajka.tokens.foreign import is_token_folder
 from bajka.training.inputs import Say, name_after, name_of, read_and_split, read_texts
-
-RESERVED = ("validation", "training")
-"""Names that the main texts have in plots and sentences."""
 
 Kind = Literal["main", "mixed", "watched"]
 
@@ -69,9 +69,9 @@ def read_source(
     """The source with its split: of texts to validate on, all on that side. Token files are left as they are."""
     if source.given:
         return source
-    settings = settings_with(settings, texts=source.texts)
     keep = parent / source.name if parent else None
     with blaming(source):
+        settings = settings_with(settings, texts=source.texts, encoding=_patterns_of(source, settings))
         if source.kind == "watched":
             corpus = read_texts(settings, say, keep=keep, progress=progress)
             split = Split((), corpus.documents, "only validated on", same_book=False, share=1.0)
@@ -113,6 +113,7 @@ def voice(source: Source, say: Say) -> Say:
 
 
 def say_leaks(name: str, count: int, left: int, say: Say) -> None:
+    """Say how many documents training does without; `CorpusError` when none is left."""
     if not left:
         raise CorpusError(
             f"Every document that {name} would give to training stands in the held-out text of another corpus too. Name "
@@ -130,12 +131,36 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 
 def _refuse_doubles(sources: Sequence[Source]) -> None:
-    seen: dict[str, Source] = {}
+    """Raise `SettingsError` when a further corpus was named before, whatever the path is called."""
+    seen: dict[str, str] = {}
     for source in sources:
         for texts in source.texts:
             place = Path(texts).expanduser()
             where = str(place.resolve()) if place.exists() else texts
-            if where in seen:
-                first = seen[where].called or "the texts"
-                raise SettingsError(f"{source.called or texts} names the same texts as {first}. Name them once.")
-            seen[where] = source
+            if where in seen and source.kind != "main":
+                raise SettingsError(f"{source.called} names the same texts as {seen[where]}: name them once.")
+            seen[where] = source.called or f"the run itself, {texts}"
+
+
+def _patterns_of(source: Source, settings: Settings) -> tuple[str, ...]:
+    """The encodings by file pattern that are meant for this corpus: a pattern must fit a file, but not in each of them.
+
+    One that fits a file of another corpus and none here is left out here; one that fits nowhere stays with the main
+    texts, which complain.
+    """
+    patterns = settings.corpus.encoding
+    if not patterns or len(settings.train.mix) + len(settings.train.validate_on) == 0:
+        return patterns
+    fitting = {one.kind + one.name: _fitting(one, patterns) for one in sources_of(settings) if not one.given}
+    own = fitting[source.kind + source.name]
+    if source.kind != "main":
+        return tuple(pattern for pattern in patterns if pattern in own)
+    others = set().union(*(found for found in fitting.values() if found is not own))
+    return tuple(pattern for pattern in patterns if pattern in own or pattern not in others)
+
+
+def _fitting(source: Source, patterns: tuple[str, ...]) -> set[str]:
+    """The patterns that fit a file of these texts, as shown, within its folder, or its own name."""
+    names = [(one.name, one.name.partition("/")[2], one.name.rpartition("/")[2]) for one in find_sources(source.texts)]
+    pairs = zip(patterns, parse_overrides(patterns), strict=True)
+    return {pattern for pattern, override in pairs if any(override.matches(*some) for some in names)}
