@@ -40,6 +40,15 @@ def strange(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return words(tmp_path_factory.mktemp("further") / "strange", "bdgkz")
 
 
+LEARN: dict[str, Any] = {"steps": 24, "learning_rate": 0.02, "evaluate_every_steps": 12}
+
+
+@pytest.fixture(scope="module")
+def alone(texts: Path, strange: Path, tmp_path_factory: pytest.TempPathFactory) -> bajka.Run:
+    out = tmp_path_factory.mktemp("alone") / "tales"
+    return train_tiny(texts, out=str(out), validate_on=(f"strange={strange}",), **LEARN)
+
+
 @pytest.fixture(scope="module")
 def base(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> bajka.Run:
     return train_tiny(texts, out=str(tmp_path_factory.mktemp("base") / "tales"), steps=40, learning_rate=0.02)
@@ -52,10 +61,8 @@ def named(run: bajka.Run, name: str) -> list[float]:
 # -- mixing ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_mixed_in_is_learned(texts: Path, strange: Path, tmp_path: Path) -> None:
-    watched = {"steps": 24, "learning_rate": 0.02, "evaluate_every_steps": 12}
-    alone = train_tiny(texts, out=str(tmp_path / "a"), validate_on=(f"strange={strange}",), **watched)
-    mixed = train_tiny(texts, out=str(tmp_path / "b"), mix=(f"{strange}=0.4",), **watched)
+def test_what_is_mixed_in_is_learned(texts: Path, strange: Path, alone: bajka.Run, tmp_path: Path) -> None:
+    mixed = train_tiny(texts, out=str(tmp_path / "b"), mix=(f"{strange}=0.4",), **LEARN)
     assert named(mixed, "strange")[-1] < named(alone, "strange")[-1] - 0.5
     assert len(named(mixed, "strange")) == sum("val_loss" in line for line in mixed.metrics)
 
@@ -63,8 +70,8 @@ def test_what_is_mixed_in_is_learned(texts: Path, strange: Path, tmp_path: Path)
 def test_the_steps_of_a_mixture_read_every_corpus_in_its_share(texts: Path, strange: Path, tmp_path: Path) -> None:
     watcher = Watcher()
     run = train_tiny(texts, watcher, out=str(tmp_path / "x"), mix=(f"{strange}=0.25",), epochs=0.05)
-    assert "Shares of the windows: 0.75 the texts; 0.25 strange (read" in watcher.text
-    assert "An epoch is one reading of the texts." in watcher.text
+    assert "Of the windows come 75 % from the texts themselves, 25 % from strange (read" in watcher.text
+    assert "An epoch is one reading of the texts themselves." in watcher.text
     assert watcher.reports[-1].epoch == pytest.approx(0.05, abs=0.01)
     assert "strange: Read 40 documents" in watcher.text
     assert [one["name"] for one in run.plan["data"]["further"]] == ["strange"]
@@ -124,10 +131,21 @@ def test_nothing_is_learned_that_another_corpus_holds_out(texts: Path, tmp_path:
     assert 1 <= int(said.split()[4]) <= 10
 
 
-def test_a_run_without_further_texts_is_what_it_was(texts: Path, tmp_path: Path) -> None:
-    run = train_tiny(texts, out=str(tmp_path / "x"), steps=2)
-    assert "further" not in run.plan["data"]
-    assert not [key for line in run.metrics for key in line if "/" in key]
+def test_a_run_without_further_texts_is_what_it_was(base: bajka.Run) -> None:
+    assert "further" not in base.plan["data"]
+    assert not [key for line in base.metrics for key in line if "/" in key]
+
+
+def test_an_encoding_is_for_the_corpus_whose_files_it_fits(texts: Path, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for number in range(3):
+        (tmp_path / "old" / f"{number}.txt").write_bytes(("жила-была лиса " * 40 + str(number)).encode("koi8-r"))
+    watcher, wishes = Watcher(), {"out": str(tmp_path / "x"), "steps": 1, "mix": (f"{tmp_path / 'old'}=0.3",)}
+    train_tiny(texts, watcher, encoding=("old/*=koi8-r",), **wishes)
+    letters = 3 * 40 * len("жилабылалиса")
+    assert any(line.startswith("old: Read 3 documents") and f"{letters:,} letters" in line for line in watcher.lines)
+    with pytest.raises(SettingsError, match='pattern "new/\\*" fits none of the 1 files'):
+        train_tiny(texts, encoding=("new/*=koi8-r",), **wishes)
 
 
 @pytest.mark.torture
@@ -263,23 +281,21 @@ def test_a_run_on_the_texts_of_its_base_measures_no_forgetting(base: bajka.Run, 
 
 def test_another_tokenizer_than_that_of_the_weights_is_refused(base: bajka.Run, strange: Path, tmp_path: Path) -> None:
     byte_tokenizer().save(tmp_path / "bytes", context_length=16)
-    for other in (str(tmp_path / "bytes" / "tokenizer.json"), "bytes", "sentencepiece-bpe"):
+    for other in (str(tmp_path / "bytes" / "tokenizer.json"), "bytes", "sentencepiece-bpe", "gpt2"):
         with pytest.raises(TokenizerError, match=r"its weights mean nothing with another one. Leave --tokenizer out"):
             tune(base, strange, tmp_path / "x", steps=1, tokenizer=other)
-    for same in ("bpe", str(base.folder.model)):
-        tune(base, strange, tmp_path / same.replace("/", ""), steps=1, tokenizer=same)
+    tune(base, strange, tmp_path / "same", steps=1, tokenizer=str(base.folder.model))
 
 
 # -- what is written down ----------------------------------------------------------------------------------------
 
 
-def test_named_losses_are_in_the_metrics_and_drawn(texts: Path, strange: Path, tmp_path: Path) -> None:
-    run = train_tiny(texts, out=str(tmp_path / "x"), steps=2, validate_on=(f"odd={strange}",))
-    found = [line for line in run.metrics if "val_loss" in line]
-    assert all({"val_loss/odd", "val_bits_per_byte/odd"} <= line.keys() for line in found)
-    expected = run.evaluate([str(strange)])
-    assert found[-1]["val_bits_per_byte/odd"] == pytest.approx(expected.bits_per_byte, abs=0.3)
-    drawn = {path.name: durable.sha256_of(path) for path in draw_plots(run.folder)}
-    lines = [{key: value for key, value in line.items() if "/" not in key} for line in run.metrics]
-    run.folder.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert not {path.name: durable.sha256_of(path) for path in draw_plots(run.folder)}.items() & drawn.items()
+def test_named_losses_are_in_the_metrics_and_drawn(alone: bajka.Run, strange: Path) -> None:
+    found = [line for line in alone.metrics if "val_loss" in line]
+    assert all({"val_loss/strange", "val_bits_per_byte/strange"} <= line.keys() for line in found)
+    expected = alone.evaluate([str(strange)])
+    assert found[-1]["val_bits_per_byte/strange"] == pytest.approx(expected.bits_per_byte, abs=0.3)
+    drawn = {path.name: durable.sha256_of(path) for path in draw_plots(alone.folder)}
+    lines = [{key: value for key, value in line.items() if "/" not in key} for line in alone.metrics]
+    alone.folder.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert not {path.name: durable.sha256_of(path) for path in draw_plots(alone.folder)}.items() & drawn.items()

@@ -170,12 +170,12 @@ def describe_mixture(inputs: Inputs, batches: Batches | Mixture) -> list[str]:
     """A sentence on what is mixed in which shares, and what an epoch is then; none without a mixture."""
     if not isinstance(batches, Mixture):
         return []
-    shares = [weight / sum(batches.weights) for weight in batches.weights]
-    parts = [f"{shares[0]:.4g} the texts"]
+    shares = [f"{100 * weight / sum(batches.weights):.3g} %" for weight in batches.weights]
+    parts = [f"{shares[0]} from the texts themselves"]
     for one, share, readings in zip(inputs.trained, shares[1:], batches.readings[1:], strict=True):
         replayed = "replayed, " if one.kind == "earlier" else ""
-        parts.append(f"{share:.4g} {one.name} ({replayed}read {readings:.2g} times an epoch)")
-    return [f"Shares of the windows: {'; '.join(parts)}. An epoch is one reading of the texts."]
+        parts.append(f"{share} from {one.name} ({replayed}read {readings:.2g} times an epoch)")
+    return [f"Of the windows come {', '.join(parts)}. An epoch is one reading of the texts themselves."]
 
 
 def _encode(

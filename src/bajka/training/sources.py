@@ -49,7 +49,10 @@ class Source:
 
 
 def sources_of(settings: Settings) -> list[Source]:
-    """The main texts and the further ones, not read yet, each with a name of its own; `SettingsError` for doubles."""
+    """The main texts and the further ones, not read yet, each with a name of its own.
+
+    Raises `SettingsError` for texts that are named twice, `CorpusError` when further texts are not there.
+    """
     found = [Source("main", name_of(settings), settings.corpus.texts)]
     taken = {*(name for name, _ in settings.train.validated_on if name), found[0].name, *RESERVED}
     for texts, share in settings.train.mixed:
@@ -60,6 +63,9 @@ def sources_of(settings: Settings) -> list[Source]:
         taken.add(found[-1].name)
     _refuse_doubles([one for one in found if one.kind != "watched"])
     _refuse_doubles([one for one in found if one.kind == "watched"])
+    for source in found[1:]:  # a wrong path is told now, not after the main texts were read
+        with blaming(source):
+            find_sources(source.texts)
     return found
 
 
