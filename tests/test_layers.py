@@ -13,7 +13,7 @@ import pytest
 import bajka
 
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "entries"),
     ("config", "durable", "progress", "characters"),
     ("formats", "datasets"),
     ("cleaning",),

@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from bajka.entries import check_names, check_shares, name_and_texts, texts_and_share
 from bajka.errors import SettingsError
 
 Family = Literal["modern", "llama", "gpt2", "gpt1"]
@@ -221,6 +222,18 @@ class TrainSettings(Section):
     from_model: str | None = Field(
         None, description="Start from the weights of a run, a folder or a hub name (--from)."
     )
+    mix: tuple[str, ...] = Field(
+        (), description='Further texts and the share of the training windows that come from each, as "../poems=0.3".'
+    )
+    replay: float | None = Field(
+        None,
+        ge=0.0001,
+        lt=1,
+        description="With --from RUN: share of windows from the texts that RUN learned from (default: none).",
+    )
+    validate_on: tuple[str, ...] = Field(
+        (), description='Texts that are only validated on, whole, each with a name, as "poems=../poems".'
+    )
     out: str | None = Field(None, description="Folder of the run (default: runs/NAME, named after the texts).")
     save_every_minutes: float = Field(3.0, gt=0, description="Minutes between checkpoints.")
     save_every_steps: int | None = Field(None, ge=1, description="Steps between checkpoints, instead of minutes.")
@@ -228,6 +241,36 @@ class TrainSettings(Section):
     wandb: bool = Field(
         False, description="Also write files of Weights & Biases (offline unless WANDB_MODE=online is set)."
     )
+
+    @field_validator("validate_on")
+    @classmethod
+    def validation_sets_have_names(cls, validate_on: tuple[str, ...]) -> tuple[str, ...]:
+        """Names are words, each used once."""
+        check_names(validate_on)
+        return validate_on
+
+    @field_validator("mix")
+    @classmethod
+    def mix_has_texts_and_shares(cls, mix: tuple[str, ...]) -> tuple[str, ...]:
+        """Each entry has a share that can be."""
+        check_shares(share for _, share in map(texts_and_share, mix))
+        return mix
+
+    @model_validator(mode="after")
+    def something_is_left_for_the_texts(self) -> TrainSettings:
+        """The texts themselves get what the shares of others leave."""
+        check_shares([*(share for _, share in self.mixed), self.replay or 0.0])
+        return self
+
+    @property
+    def mixed(self) -> tuple[tuple[str, float], ...]:
+        """The texts of `mix` and their shares."""
+        return tuple(map(texts_and_share, self.mix))
+
+    @property
+    def validated_on(self) -> tuple[tuple[str | None, str], ...]:
+        """The names (None: to be named after the folder or file) and texts of `validate_on`."""
+        return tuple(map(name_and_texts, self.validate_on))
 
 
 class SampleSettings(Section):

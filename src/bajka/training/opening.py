@@ -14,7 +14,7 @@ from typing import Any
 from bajka.checkpoint.checkpoint import find_checkpoint, read_checkpoint
 from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import Settings, settings_with
+from bajka.config import Settings
 from bajka.distributed import World
 from bajka.errors import RunError
 from bajka.hardware import Machine, check_memory, find_machine, matmul_rate
@@ -22,8 +22,9 @@ from bajka.model.transformer import Transformer
 from bajka.tokenizer import Tokenizer
 from bajka.training.average import Average
 from bajka.training.clock import Clock
-from bajka.training.inputs import Inputs, open_inputs, prepare_inputs
+from bajka.training.inputs import Inputs
 from bajka.training.life import Life, comparable, resumed_settings
+from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
 from bajka.training.plan import Plan, describe, make_plan
 from bajka.training.pulse import died_of_memory
 from bajka.training.record import Log
@@ -50,7 +51,7 @@ def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
     base = load_model(settings.train.from_model) if settings.train.from_model else None
     document = world.first(lambda: _prepare(life, machine, base, log))
     tokenizer = None if base is None else base.tokenizer.with_start()
-    inputs = open_inputs(settings, Path(document["data"]["folder"]), tokenizer=tokenizer)
+    inputs = open_all(settings, document["data"], tokenizer=tokenizer, say=lambda line: None)
     model = Transformer(Plan.from_dict(document["plan"]).model)
     if base is None:
         model.reset(settings.train.seed)
@@ -63,10 +64,7 @@ def _prepare(life: Life, machine: Machine, base: LoadedModel | None, log: Log) -
     """Prepare the data and make the plan; gives what plan.json holds. Nothing of the run is written before all is well."""
     settings, run = life.settings, life.run
     log.say(f"Machine: {machine.name}, {machine.precision}.")
-    tokenizer = None if base is None else base.tokenizer.with_start()
-    inputs = prepare_inputs(
-        settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer, progress=log.view.working
-    )
+    inputs = prepare_all(settings, parent=data_folder(run), say=log.say, base=base, progress=log.view.working)
     rate = matmul_rate(machine.device, machine.dtype)
     plan = make_plan(
         settings,
@@ -104,9 +102,7 @@ def _plan_document(plan: Plan, inputs: Inputs, machine: Machine, settings: Setti
         "plan": plan.as_dict(),
         "machine": asdict(machine),
         "data": {
-            "folder": str(inputs.data.folder.resolve()),
-            "fingerprint": inputs.data.fingerprint,
-            "tokenizer": inputs.tokenizer.fingerprint,
+            **folders_of(inputs),
             "texts": [_absolute(one) for one in settings.corpus.texts],
             **asdict(inputs.facts),
             "content_bytes": inputs.data.validation.bytes,
@@ -135,7 +131,8 @@ def _go_on(life: Life, log: Log, clock: Clock, world: World) -> Session:
         return _begin(replace(life, state="new"), log, clock, world)
     document, folder = found
     machine = find_machine(life.settings.hardware)
-    inputs = open_inputs(life.settings, Path(document["data"]["folder"]), tokenizer=Tokenizer.load(folder))
+    tokenizer = Tokenizer.load(folder)
+    inputs = open_all(life.settings, document["data"], tokenizer=tokenizer, say=lambda line: None)
     model = Transformer(Plan.from_dict(document["plan"]).model)
     session = _session(life, document, machine, inputs, model, log, clock, world)
     restore(session, read_checkpoint(folder))
@@ -154,7 +151,7 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     if folder is None:
         return None
     state = read_checkpoint(folder).state
-    document["data"]["folder"] = str(_check_data(life, document, Tokenizer.load(folder), log))
+    document["data"] |= _check_data(life, document, Tokenizer.load(folder), log)
     plan = resumed_settings(Plan.from_dict(document["plan"]), settings, life)
     if extends:
         # From here the run goes on, now and after a crash, though later checkpoints exist.
@@ -177,25 +174,21 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     return document, folder
 
 
-def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log: Log) -> Path:
-    """The folder of the run's ids, prepared again if it is gone; `RunError` when texts or tokenizer are others now."""
+def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log: Log) -> dict[str, Any]:
+    """Where the run's ids are, prepared again if they are gone; `RunError` when texts or tokenizer are others now."""
     facts, run = document["data"], life.run
-    folder = Path(facts["folder"])
-    if folder.exists():
-        inputs = open_inputs(life.settings, folder, tokenizer=tokenizer)
-    else:
-        log.say(f"The prepared data {folder} is gone; preparing it again.")
-        settings = settings_with(life.settings, texts=facts["texts"])
-        inputs = prepare_inputs(
-            settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer, progress=log.view.working
-        )
-    if inputs.data.fingerprint != facts["fingerprint"] or tokenizer.fingerprint != facts["tokenizer"]:
+    inputs = reopen_all(
+        life.settings, facts, parent=data_folder(run), tokenizer=tokenizer, say=log.say, progress=log.view.working
+    )
+    found = folders_of(inputs)
+    now, before = learned_from(found), learned_from(facts)
+    if now != before:
+        changed = [f"{name or 'data'} {now.get(name)}, was {before.get(name)}" for name in before | now]
         raise RunError(
-            f"The texts or the tokenizer are not those of {run.path} (data {inputs.data.fingerprint}, was "
-            f"{facts['fingerprint']}; tokenizer {tokenizer.fingerprint}, was {facts['tokenizer']}). Start a new run, or "
-            f"use --from {run.path}."
+            f"The texts or the tokenizer are not those of {run.path} ({'; '.join(changed)}). Start a new run, or use "
+            f"--from {run.path}."
         )
-    return inputs.data.folder.resolve()
+    return found
 
 
 def _extended(plan: Plan, state: dict[str, Any], settings: Settings) -> Plan:

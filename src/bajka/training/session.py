@@ -11,10 +11,10 @@ from bajka.config import Settings
 from bajka.distributed import World
 from bajka.errors import Interrupted, NumericsError
 from bajka.hardware import Machine, out_of_memory
-from bajka.tokens import Batches
 from bajka.training.clock import Clock, Pace, decide_cooldown
 from bajka.training.inputs import Inputs
-from bajka.training.look import Losses, both_losses, validation_loss
+from bajka.training.look import Losses, losses_of, validation_loss
+from bajka.training.mixed import batches_of
 from bajka.training.plan import Plan
 from bajka.training.pulse import Pulse
 from bajka.training.record import Log, Record
@@ -50,16 +50,7 @@ class Session:
     _saved_at: float = 0.0
 
     def __post_init__(self) -> None:
-        train = self.inputs.data.train
-        self.batches = Batches(
-            train.ids,
-            train.starts,
-            context_length=self.plan.model.context_length,
-            seed=self.plan.seed,
-            end_of_text=self.inputs.data.end_of_text,
-            windows=self.plan.windows,  # type: ignore[arg-type]
-            stride=self.plan.stride,
-        )
+        self.batches = batches_of(self.inputs, self.plan)
 
     def go(self) -> None:
         """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes."""
@@ -243,7 +234,7 @@ class Session:
 
     def _losses(self) -> Losses:
         state = self.state
-        losses = both_losses(state.model, self.inputs, self.plan, self.machine)
+        losses = losses_of(state.model, self.inputs, self.plan, self.machine)
         if state.average is None or not state.average.ready:
             return losses
         with state.average.in_place_of(state.model):

@@ -24,7 +24,7 @@ from bajka.distributed import World
 from bajka.errors import NumericsError
 from bajka.hardware import Machine
 from bajka.model.transformer import Transformer
-from bajka.tokens import Batch, Batches
+from bajka.tokens import Batch, Batches, Mixture
 from bajka.training.average import Average
 from bajka.training.optimizer import Optimizer, Recipe
 from bajka.training.schedule import Cooldown, Patience, Plateau, Schedule
@@ -99,7 +99,7 @@ LossFunction = Callable[[Tensor, Tensor | None, Tensor], Tensor]
 
 def steps(
     state: TrainingState,
-    batches: Batches,
+    batches: Batches | Mixture,
     *,
     schedule: Schedule,
     machine: Machine,

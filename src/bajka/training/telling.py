@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from bajka.errors import BajkaError
 from bajka.hardware import used_memory
 from bajka.model.estimate import flops_per_token
-from bajka.training.look import Losses, samples
+from bajka.training.look import Losses, samples, say_named
+from bajka.training.mixed import describe_mixture
 from bajka.training.steps import StepReport
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def announce(session: Session) -> None:
         f"A batch: {rows} rows of {length} tokens, {batch.counted:,} targets, each the token after its input; "
         f"{session.batches.windows_per_epoch:,} windows an epoch."
     )
+    for line in describe_mixture(session.inputs, session.batches):
+        session.log.say(line)
     if session.state.step:
         session.log.say(f"Continuing from step {session.state.step:,} of {session.run.path}.")
 
@@ -84,6 +87,7 @@ def note_losses(session: Session, losses: Losses, *, improved: bool) -> None:
         val_bits_per_byte=loss.bits_per_byte,
         val_bits_per_letter=loss.bits_per_letter,
         train_sample_loss=losses.sample.loss,
+        **losses.named_metrics,
         average_val_loss=None if average is None else average.loss,
     )
     session.record.flush()
@@ -95,6 +99,8 @@ def note_losses(session: Session, losses: Losses, *, improved: bool) -> None:
         f"{'' if average is None else f'; average of the weights {average.loss:.4f}'}"
         f"{'  (best so far)' if step and improved else ''}"
     )
+    for named in say_named(losses, session.inputs, session.run):
+        session.log.note(named)
 
 
 def note_samples(session: Session) -> None:
