@@ -225,6 +225,7 @@ def _session(
         stopper = Patience(plan.early_stopping_every_steps, plan.early_stopping - 1)
     if plan.average.kind != "none":
         average = Average(plan.average)
+    model.gradient_checkpointing, model.loss_chunk = plan.gradient_checkpointing, plan.loss_chunk
     state = TrainingState.new(
         model.to(machine.device), plan.recipe, machine, plateau=plateau, stopper=stopper, average=average
     )
