@@ -16,8 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -42,12 +41,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended: exit code (minus the signal that killed it), what it told, its operations on the disk, signals
-    that were sent before it ended."""
+    """How a child ended: exit code (minus the signal that killed it), what it told, signals sent before it ended."""
 
     code: int
-    events: list[str] = field(default_factory=list)
-    operations: int = 0
+    told: list[str] = field(default_factory=list)
     sent: int = 0
     seconds: float = 0.0
     errors: str = ""
@@ -60,7 +57,17 @@ class Ended:
     @property
     def steps(self) -> list[int]:
         """The steps that were told."""
-        return [int(event.split()[1]) for event in self.events if event.startswith("step ")]
+        return [int(event.split()[1]) for event in self.told if event.startswith("step ")]
+
+    @property
+    def operations(self) -> int:
+        """How many operations on the disk were told."""
+        return self.told.count("disk")
+
+    def operations_before(self, words: str) -> int:
+        """How many of them came before the first sentence with these words."""
+        place = next(number for number, event in enumerate(self.told) if words in event)
+        return self.told[:place].count("disk")
 
 
 NO_FAULT = Fault()
@@ -85,9 +92,11 @@ class ForkServer:
     ) -> None:
         self._process.communicate()
 
-    def train(self, texts: Path, wishes: dict[str, Any], fault: Fault = NO_FAULT, **more: Any) -> Ended:
-        """`bajka.train`; `more`: `step_seconds` moves a clock by hand, `earlier` is what it shows at the start."""
-        return self._run("train", {"texts": str(texts), "wishes": wishes, **more}, fault)
+    def train(
+        self, texts: Path, wishes: dict[str, Any], fault: Fault = NO_FAULT, *, step_seconds: float | None = None
+    ) -> Ended:
+        """`bajka.train` in the tiny shape; with `step_seconds` a clock moves by so much at every step, and not else."""
+        return self._run("train", {"texts": str(texts), "wishes": wishes, "step_seconds": step_seconds}, fault)
 
     def prepare(self, texts: Path, parent: Path, wishes: dict[str, Any], fault: Fault = NO_FAULT) -> Ended:
         """`prepare_inputs` into folders of `parent`, committed every few kilobytes."""
@@ -161,8 +170,7 @@ def one_run(work: str, arguments: dict[str, Any], fault: Fault) -> dict[str, Any
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         errors.seek(0)
         complaint = errors.read().decode("utf-8", "replace")[-4000:]
-    events = [one for one in told if one != "disk"]
-    return asdict(Ended(code, events, len(told) - len(events), sent, time.monotonic() - began, complaint))
+    return asdict(Ended(code, told, sent, time.monotonic() - began, complaint))
 
 
 def watch(child: int, pipe: int, fault: Fault) -> tuple[list[str], int]:
@@ -248,19 +256,13 @@ def watched(pipe: int, fatal: int) -> Callable[[str], None]:
 
 
 def train(
-    tell: Callable[[str], None],
-    *,
-    texts: str,
-    wishes: dict[str, Any],
-    step_seconds: float | None = None,
-    earlier: float = 0.0,
+    tell: Callable[[str], None], *, texts: str, wishes: dict[str, Any], step_seconds: float | None
 ) -> None:
     """A tiny run that tells its steps and sentences."""
     from bajka.training.view import SilentView
     from tiny_runs import HandClock, train_tiny
 
     hand = HandClock()
-    hand.time = earlier
 
     class Told(SilentView):
         def say(self, line: str) -> None:
@@ -289,21 +291,6 @@ def prepare(tell: Callable[[str], None], *, texts: str, parent: str, wishes: dic
 
     settings = settings_with(texts=(texts,), **wishes)
     prepare_inputs(settings, parent=Path(parent), say=lambda line: tell("said"), progress=progress)
-
-
-# -- for tests ---------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def fork_server() -> Iterator[ForkServer]:
-    """A server for the tests of one module."""
-    with ForkServer() as server:
-        yield server
-
-
-def signals_at(delays: Sequence[float], numbers: Sequence[int]) -> tuple[tuple[float, int], ...]:
-    """Delays and signals, as a `Fault` takes them."""
-    return tuple(zip(delays, map(int, numbers), strict=True))
 
 
 if __name__ == "__main__":

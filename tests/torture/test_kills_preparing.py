@@ -17,6 +17,7 @@ from bajka import durable
 from bajka.corpus.tales import write_tales
 from fork_server import NO_FAULT, Ended, Fault, ForkServer
 from killing import quick_folder
+from shooting_range import count
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the fork server needs fork")
 
@@ -24,7 +25,7 @@ WISHES: dict[str, dict[str, Any]] = {
     "bpe": {"vocab_size": 300},
     "characters": {"tokenizer": "characters", "duplicate_paragraphs": True},
     "unigram": {"tokenizer": "sentencepiece-unigram", "vocab_size": 320, "test_share": 0.1},
-    "limited": {"tokenizer": "bytes", "limit": "30kB", "documents": "paragraph"},
+    "limited": {"tokenizer": "bytes", "limit": "30kB", "documents": "line"},
     "template": {"vocab_size": 320, "template": "<|title|>{title}<|tale|>{tale}"},
 }
 
@@ -113,11 +114,6 @@ def kill_and_go_on(place: Range, wishes: str, *, kills: int, seed: int) -> int:
 def finished(found: dict[str, bytes]) -> dict[str, bytes]:
     """What a reader could take for whole: not temporary, no lock."""
     return {name: content for name, content in found.items() if durable.TEMPORARY not in name and name[0] != "."}
-
-
-def count(record_property: Any, injected: int) -> None:
-    record_property("injected", injected)
-    record_property("survived", injected)
 
 
 def test_a_few_kills_of_a_preparation_change_no_byte(place: Range, record_property: Any) -> None:

@@ -61,6 +61,7 @@ def saved_state(session: Session) -> dict[str, Any]:
         "scaler": None if state.scaler is None else state.scaler.state_dict(),
         "best_loss": session.best_loss if session.best_loss < float("inf") else None,
         "active_seconds": session.clock.seconds(),
+        "pace": session.pace.state(),
         "machine": machine_facts(session.machine, session.plan, session.world),
     }
 
@@ -80,6 +81,8 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     known = [loss for loss in (saved["best_loss"], session.plan_file.get("best_before")) if loss is not None]
     session.best_loss = min(known, default=float("inf"))
     session.clock = replace(session.clock, earlier=float(saved["active_seconds"]))
+    if "pace" in saved:
+        session.pace.load(saved["pace"])
     session.resumed = True
     now = machine_facts(session.machine, session.plan, session.world)
     changed = [f"{k} {saved['machine'].get(k)} -> {v}" for k, v in now.items() if saved["machine"].get(k) != v]

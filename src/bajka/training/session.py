@@ -40,7 +40,6 @@ class Session:
     best_loss: float = float("inf")
     resumed: bool = False
     pace: Pace = field(default_factory=Pace)
-    _last_evaluation: float = 1.0  # seconds
     _saved_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -168,7 +167,7 @@ class Session:
             elapsed=self.clock.seconds(),
             budget=60 * self.plan.minutes,
             step_seconds=self.pace.whole(),
-            reserve=2 * self._last_evaluation + 0.5,
+            reserve=2 * self.pace.evaluation + 0.5,
         )
         agreed = int(self.world.largest(-1.0 if decision is None else float(decision.steps)))
         if agreed < 0:
@@ -223,7 +222,7 @@ class Session:
         if self.world.speaks:
             self._record_losses(losses, improved)
             self._record_samples()
-        self._last_evaluation = self.clock.seconds() - began
+        self.pace.evaluation = self.clock.seconds() - began
         return improved
 
     def _record_losses(self, losses: Losses, improved: bool) -> None:
