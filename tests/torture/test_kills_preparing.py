@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,7 @@ import pytest
 from bajka import durable
 from bajka.corpus.tales import write_tales
 from fork_server import NO_FAULT, Ended, Fault, ForkServer
-from killing import quick_folder
-from shooting_range import count
+from shooting_range import ShootingRange, count
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the fork server needs fork")
 
@@ -56,14 +54,14 @@ class Range:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
-    with quick_folder(tmp_path_factory.mktemp("preparing")) as folder, ForkServer() as server:
-        write_texts(folder)
-        yield Range(server, folder)
+def preparing(place: ShootingRange) -> Range:
+    folder = place.folder / "preparing"
+    write_texts(folder)
+    return Range(place.server, folder)
 
 
 def write_texts(folder: Path) -> None:
-    (folder / "tales").mkdir()
+    (folder / "tales").mkdir(parents=True)
     tales = write_tales(120)
     for number in range(0, 120, 5):
         some = [*tales[number : number + 5], tales[number // 2]]
@@ -96,14 +94,14 @@ def aimed(clean: Ended, draw: random.Random) -> Fault:
             return Fault(((draw.uniform(0.0, 0.003), kill),), "disk", draw.randint(1, clean.operations))
 
 
-def kill_and_go_on(place: Range, wishes: str, *, kills: int, seed: int) -> int:
+def kill_and_go_on(preparing: Range, wishes: str, *, kills: int, seed: int) -> int:
     """Preparations that are killed and started again; after each kill what has its final name is whole."""
     draw, injected, works = random.Random(f"{wishes} {seed}"), 0, 0
-    clean, ended = place.clean(wishes)
+    clean, ended = preparing.clean(wishes)
     while injected < kills:
         works += 1
-        parent = place.folder / f"{wishes}-{seed}-{works}"
-        while (now := place.prepare(wishes, parent, aimed(ended, draw) if injected < kills else NO_FAULT)).killed:
+        parent = preparing.folder / f"{wishes}-{seed}-{works}"
+        while (now := preparing.prepare(wishes, parent, aimed(ended, draw) if injected < kills else NO_FAULT)).killed:
             injected += 1
             assert finished(files(parent)).items() <= clean.items()
         assert now.code == 0, now.errors
@@ -116,12 +114,12 @@ def finished(found: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if durable.TEMPORARY not in name and name[0] != "."}
 
 
-def test_a_few_kills_of_a_preparation_change_no_byte(place: Range, record_property: Any) -> None:
-    count(record_property, kill_and_go_on(place, "bpe", kills=15, seed=1))
+def test_a_few_kills_of_a_preparation_change_no_byte(preparing: Range, record_property: Any) -> None:
+    count(record_property, kill_and_go_on(preparing, "bpe", kills=15, seed=1))
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("wishes", WISHES)
-def test_three_hundred_kills_of_preparations_change_no_byte(place: Range, wishes: str, record_property: Any) -> None:
-    count(record_property, kill_and_go_on(place, wishes, kills=60, seed=2))
+def test_three_hundred_kills_of_preparations_change_no_byte(preparing: Range, wishes: str, record_property: Any) -> None:
+    count(record_property, kill_and_go_on(preparing, wishes, kills=60, seed=2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,11 @@ from bajka.checkpoint.run_folder import RunFolder
 from bajka.hardware import native_bf16
 from fork_server import NO_FAULT, Ended, Fault
 from killing import assert_same_end
-from shooting_range import MOST_LOST, RECIPES, ShootingRange, count, saved_step, shooting_range
+from shooting_range import MOST_LOST, RECIPES, ShootingRange, count, saved_step
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the fork server needs fork")
 
 A_FEW = {"muon": 25, "documents": 15}
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShootingRange]:
-    with shooting_range(tmp_path_factory.mktemp("kills")) as there:
-        yield there
 
 
 def aimed(whole: Ended, draw: random.Random) -> Fault:

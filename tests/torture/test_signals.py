@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import bajka
 from bajka.checkpoint.run_folder import RunFolder
 from fork_server import NO_FAULT, Ended, Fault
 from killing import assert_same_end
-from shooting_range import BASE, ShootingRange, count, saved_step, shooting_range
+from shooting_range import BASE, ShootingRange, count, saved_step
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the fork server needs fork")
 
@@ -30,12 +29,6 @@ KINDS: dict[str, tuple[int, ...]] = {
     "Ctrl-C four times": (INT, INT, INT, INT),
     "suspended": (STOP, CONT, INT),
 }
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShootingRange]:
-    with shooting_range(tmp_path_factory.mktemp("signals")) as there:
-        yield there
 
 
 def aimed(kind: str, draw: random.Random) -> Fault:

@@ -26,7 +26,7 @@ class _Lasting:
         def call(*arguments: Any, **named: Any) -> None:
             try:
                 getattr(self._view, name)(*arguments, **named)
-            except OSError:
+            except (OSError, SystemExit):  # rich answers a broken pipe by leaving the program
                 self._view = SilentView()
 
         return call
