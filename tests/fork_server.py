@@ -119,10 +119,16 @@ class ForkServer:
 def serve() -> None:
     """Answer one request a line until standard input ends."""
     warm_up()
-    print(json.dumps("ready"), flush=True)
+    answer("ready")
     for line in sys.stdin:
         work, arguments, fault = json.loads(line)
-        print(json.dumps(one_run(work, arguments, Fault(**fault))), flush=True)
+        answer(one_run(work, arguments, Fault(**fault)))
+
+
+def answer(value: Any) -> None:
+    """One line of standard output."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
 
 
 def warm_up() -> None:
@@ -221,7 +227,7 @@ def ended(function: Callable[..., None], tell: Callable[[str], None], arguments:
     try:
         function(tell, **arguments)
     except BajkaError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -255,9 +261,7 @@ def watched(pipe: int, fatal: int) -> Callable[[str], None]:
     return tell
 
 
-def train(
-    tell: Callable[[str], None], *, texts: str, wishes: dict[str, Any], step_seconds: float | None
-) -> None:
+def train(tell: Callable[[str], None], *, texts: str, wishes: dict[str, Any], step_seconds: float | None) -> None:
     """A tiny run that tells its steps and sentences."""
     from bajka.training.view import SilentView
     from tiny_runs import HandClock, train_tiny

@@ -24,8 +24,20 @@ RECIPES: dict[str, dict[str, Any]] = {
     "plateau": {"optimizer": "adamw", "save_every_steps": 2, **PLATEAU},
     "documents": {"family": "gpt2", "windows": "documents", "documents": "line", "micro_batch_size": 3},
     "bf16": {"precision": "bf16", "micro_batch_size": 2, "dropout": 0.1, "save_every_steps": 3},
-    "seldom": {"optimizer": "muon", "save_every_steps": 11, "evaluate_every_steps": 4, "windows": "sliding", "stride": 5},
-    "linear": {"schedule": "linear", "family": "llama", "save_every_steps": 2, "evaluate_every_steps": 3, "prompts": ()},
+    "seldom": {
+        "optimizer": "muon",
+        "save_every_steps": 11,
+        "evaluate_every_steps": 4,
+        "windows": "sliding",
+        "stride": 5,
+    },
+    "linear": {
+        "schedule": "linear",
+        "family": "llama",
+        "save_every_steps": 2,
+        "evaluate_every_steps": 3,
+        "prompts": (),
+    },
     "constant": {"schedule": "constant", "family": "gpt1", "save_every_steps": 5, "evaluate_every_steps": 5},
 }
 BASE: dict[str, Any] = {"steps": 24, "save_every_steps": 4, "evaluate_every_steps": 7}

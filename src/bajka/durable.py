@@ -136,7 +136,10 @@ def remove_abandoned(folder: Path) -> None:
     unfinished = re.compile(rf"{kind}-[0-9a-f]{{8}}{re.escape(TEMPORARY)}")
     for path in list(folder.parent.iterdir()):
         if unfinished.fullmatch(path.name):
-            with suppress(Timeout, OSError), _lock_of(path.with_name(path.name.removesuffix(TEMPORARY))).acquire(timeout=0):
+            with (
+                suppress(Timeout, OSError),
+                _lock_of(path.with_name(path.name.removesuffix(TEMPORARY))).acquire(timeout=0),
+            ):
                 shutil.rmtree(path)
 
 

@@ -121,5 +121,7 @@ def test_a_few_kills_of_a_preparation_change_no_byte(preparing: Range, record_pr
 @pytest.mark.torture
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("wishes", WISHES)
-def test_three_hundred_kills_of_preparations_change_no_byte(preparing: Range, wishes: str, record_property: Any) -> None:
+def test_three_hundred_kills_of_preparations_change_no_byte(
+    preparing: Range, wishes: str, record_property: Any
+) -> None:
     count(record_property, kill_and_go_on(preparing, wishes, kills=60, seed=2))

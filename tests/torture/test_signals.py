@@ -74,9 +74,7 @@ def check(kind: str, ended: Ended, out: Path) -> None:
 
 
 @pytest.mark.parametrize("recipe", ["cosine"])
-def test_a_few_signals_lose_no_step_and_change_no_bit(
-    place: ShootingRange, recipe: str, record_property: Any
-) -> None:
+def test_a_few_signals_lose_no_step_and_change_no_bit(place: ShootingRange, recipe: str, record_property: Any) -> None:
     count(record_property, signal_and_go_on(place, recipe, signals=10, seed=1))
 
 

@@ -185,7 +185,13 @@ def test_an_hour_that_the_clock_counted_asleep_is_one_save_and_no_burst_of_them(
             saved.append((RunFolder(tmp_path / "run").read_pointer("last") or {}).get("step"))
 
     saved: list[int | None] = []
-    often = {"steps": 12, "schedule": "constant", "save_every_steps": None, "save_every_minutes": 10.0, "evaluate_every_steps": 100}
+    often = {
+        "steps": 12,
+        "schedule": "constant",
+        "save_every_steps": None,
+        "save_every_minutes": 10.0,
+        "evaluate_every_steps": 100,
+    }
     paced(texts, tmp_path / "run", Asleep(HandClock()), **often)
     assert saved == [0] * 5 + [5] * 7
 
