@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from bajka.errors import disk_errors
 
@@ -108,7 +109,7 @@ def alone(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
     The lock's file goes with the work, once the folder is there.
     """
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    lock = _lock_of(folder)
     with disk_errors("write", folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -123,6 +124,27 @@ def alone(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         if folder.exists():  # nobody writes any more: whoever waits, or comes, opens it
             with suppress(OSError):
                 Path(lock.lock_file).unlink()
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left of work like that on `folder`: neighbours that are named like it but for the
+    fingerprint at the end, are temporary, and that nobody has to himself (`alone`).
+
+    Their locks stay, empty: who waits for one at this moment must not get another file than who comes later.
+    """
+    kind = re.escape(folder.name.rpartition("-")[0])
+    unfinished = re.compile(rf"{kind}-[0-9a-f]{{8}}{re.escape(TEMPORARY)}")
+    for path in list(folder.parent.iterdir()):
+        if unfinished.fullmatch(path.name):
+            with (
+                suppress(Timeout, OSError),
+                _lock_of(path.with_name(path.name.removesuffix(TEMPORARY))).acquire(timeout=0),
+            ):
+                shutil.rmtree(path)
+
+
+def _lock_of(folder: Path) -> BaseFileLock:
+    return FileLock(folder.with_name(f".{folder.name}.lock"))
 
 
 def remove_folder(path: Path) -> None:

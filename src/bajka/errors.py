@@ -12,7 +12,7 @@
     │   └── MissingExtraError 3   an optional library is not installed
     ├── DamagedFileError      4   a file is cut, altered or hostile
     ├── NumericsError         5   a loss or a weight stopped being a number
-    └── Interrupted         130   Ctrl-C (130) or SIGTERM (143), after the state was saved
+    └── Interrupted         130   Ctrl-C (130), SIGTERM (143) or a closed terminal (129), after the state was saved
 
 The number is the exit code of the command line. Each message says what is wrong, the value, and what to do.
 """

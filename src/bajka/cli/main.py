@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 STARTED = time.monotonic()
 """When this process began, for the clock of `--minutes`."""
@@ -45,7 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (0 when all went well; see `bajka.errors` for the others)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nothing leaves the computer unless it is shared
-    sys.exit(run(arguments))
+    try:
+        code = run(arguments)
+    except KeyboardInterrupt:
+        complain("Stopped. What was saved before is intact.")
+        code = 130
+    _let_go_of_output()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -79,12 +86,8 @@ def _guarded(command: str, rest: list[str]) -> int:
     except BajkaError as error:
         complain(str(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        complain("Stopped. What was saved before is intact.")
-        return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` closed our output: not an error
-        return 0
+        return 0  # `| head` closed our output: not an error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
             raise
@@ -106,5 +109,15 @@ def overview() -> str:
 
 
 def complain(sentence: str) -> None:
-    """An error for a person, on standard error."""
-    print(f"bajka: {sentence}", file=sys.stderr)
+    """An error for a person, on standard error, if that is still there."""
+    with suppress(OSError):
+        print(f"bajka: {sentence}", file=sys.stderr)
+
+
+def _let_go_of_output() -> None:
+    """What nobody can read any more (a closed pipe or terminal) is dropped, so that it is no error at the very end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

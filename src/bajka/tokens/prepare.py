@@ -65,6 +65,7 @@ def prepare(
             durable.write_json(unfinished / "meta.json", meta)
             work.journal.unlink()
             durable.publish_folder(unfinished, folder)
+            durable.remove_abandoned(folder)
     return open_token_data(folder)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bajka.training.schedule import Cooldown, Schedule
 
@@ -34,12 +35,16 @@ class Clock:
 
 @dataclass
 class Pace:
-    """How long a step takes now, in seconds of the clock, and how much is spent beside the steps."""
+    """How long a step takes now, in seconds of the clock, and how much is spent beside the steps; the last evaluation.
+
+    It is saved with the state, so that a run that was killed decides as one that was not.
+    """
 
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=30))
     stepping: float = 0.0
     beside: float = 0.0
     slow: int = 0
+    evaluation: float = 1.0
 
     def stepped(self, seconds: float) -> None:
         """A step took so long, its logging included."""
@@ -75,6 +80,15 @@ class Pace:
         typical = self.typical()
         share = self.beside / self.stepping if self.stepping > 0 else 0.0
         return min(max(typical, self.mean()), 1.5 * typical) * (1 + share)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, in JSON's types."""
+        return {**vars(self), "recent": list(self.recent)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state."""
+        self.recent.extend(state["recent"])
+        self.stepping, self.beside, self.evaluation = state["stepping"], state["beside"], state["evaluation"]
 
 
 def decide_cooldown(

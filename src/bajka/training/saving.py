@@ -86,6 +86,7 @@ def saved_state(session: Session) -> dict[str, Any]:
         "stopper": None if state.stopper is None else state.stopper.state(),
         "scaler": None if state.scaler is None else state.scaler.state_dict(),
         "active_seconds": session.clock.seconds(),
+        "pace": session.pace.state(),
         "machine": machine_facts(session.machine, session.plan, session.world),
     }
 
@@ -96,6 +97,8 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     take_over(session, checkpoint)
     session.best_loss = best_loss(session.run)
     session.clock = replace(session.clock, earlier=float(saved["active_seconds"]))
+    if "pace" in saved:
+        session.pace.load(saved["pace"])
     session.resumed = True
     now = machine_facts(session.machine, session.plan, session.world)
     changed = [f"{k} {saved['machine'].get(k)} -> {v}" for k, v in now.items() if saved["machine"].get(k) != v]

@@ -46,7 +46,6 @@ class Session:
     best_loss: float = float("inf")
     resumed: bool = False
     pace: Pace = field(default_factory=Pace)
-    _last_evaluation: float = 1.0  # seconds
     _saved_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -194,7 +193,7 @@ class Session:
             elapsed=self.clock.seconds(),
             budget=60 * self.plan.minutes,
             step_seconds=self.pace.whole(),
-            reserve=2 * self._last_evaluation + 0.5,
+            reserve=2 * self.pace.evaluation + 0.5,
         )
         agreed = int(self.world.largest(-1.0 if decision is None else float(decision.steps)))
         if agreed < 0:
@@ -230,7 +229,7 @@ class Session:
                 note_losses(self, losses, improved=improved)
         if self.world.speaks:
             self._guarded("sample", lambda: note_samples(self), alone=True)
-        self._last_evaluation = self.clock.seconds() - began
+        self.pace.evaluation = self.clock.seconds() - began
 
     def _losses(self) -> Losses:
         state = self.state

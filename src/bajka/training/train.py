@@ -13,11 +13,13 @@ from bajka.errors import Interrupted, SettingsError
 from bajka.run import Run, open_run
 from bajka.training.clock import Clock
 from bajka.training.dashboard import duration
+from bajka.training.lasting import lasting
 from bajka.training.life import find_run, with_more_text
 from bajka.training.opening import data_folder, open_session
 from bajka.training.plots import draw_plots
 from bajka.training.record import Log
 from bajka.training.session import Session
+from bajka.training.signals import Signals
 from bajka.training.view import ConsoleView, SilentView, View
 
 __all__ = ["data_folder", "train"]
@@ -49,7 +51,7 @@ def train(
     wanted = settings_with(settings, **wishes)
     with ExitStack() as stack:
         world = stack.enter_context(join_world())
-        view = (view or ConsoleView()) if world.speaks else SilentView()
+        view = lasting(view or ConsoleView()) if world.speaks else SilentView()
         stack.callback(view.close)
         life = world.first(lambda: find_run(wanted, given=wishes, name=name))
         log = Log(life.run.log_file, view)
@@ -70,12 +72,13 @@ def _grown(texts: str | Path | list[str | Path] | None, add: Sequence[str | Path
 
 
 def _go(session: Session) -> None:
-    """The session to its end; the plots are drawn however it ends, once everything is saved."""
+    """The session to its end; the plots are drawn once everything is saved, but not after a second Ctrl-C."""
     try:
         session.go()
-    except (Interrupted, KeyboardInterrupt):
-        if session.world.speaks:
-            draw_plots(session.run)
+    except Interrupted as stopped:
+        with Signals(received=stopped.exit_code - 128):
+            if session.world.speaks:
+                draw_plots(session.run)
         raise
     session.log.view.close()
     session.world.first(lambda: _end(session))
