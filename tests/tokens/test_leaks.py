@@ -19,7 +19,7 @@ def tokens(texts: list[str]) -> TokenSet:
 
 
 def texts_of(some: TokenSet) -> list[str]:
-    ends = [*some.starts[1:].tolist(), len(some)]
+    ends = [*some.starts[1:].tolist(), len(some)][: len(some.starts)]
     return [byte_tokenizer().decode(some.ids[a:b]) for a, b in zip(some.starts.tolist(), ends, strict=True)]
 
 

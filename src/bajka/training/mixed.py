@@ -229,7 +229,7 @@ def _absolute(texts: str) -> str:
 
 def _decoded(tokens: TokenSet, tokenizer: Tokenizer) -> list[Document]:
     """The texts that ids stand for."""
-    ends = [*tokens.starts[1:].tolist(), len(tokens)]
+    ends = [*tokens.starts[1:].tolist(), len(tokens)][: len(tokens.starts)]
     pairs = zip(tokens.starts.tolist(), ends, strict=True)
     return [Document(tokenizer.decode(tokens.ids[start:end]), f"{number}") for number, (start, end) in enumerate(pairs)]
 
