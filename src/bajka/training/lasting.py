@@ -22,6 +22,11 @@ class _Lasting:
     def __init__(self, view: View) -> None:
         self._view = view
 
+    @property
+    def draws(self) -> bool:
+        """As the view."""
+        return self._view.draws
+
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any, **named: Any) -> None:
             try:

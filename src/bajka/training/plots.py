@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,16 @@ def _rate_behind(axes: Any, lines: list[dict[str, Any]]) -> None:
 
 
 def _perplexity(axes: Any, lines: list[dict[str, Any]], cooldown: int | None) -> None:
-    """Validation perplexity over epochs (below) and tokens (above)."""
+    """Validation perplexity over epochs (below) and tokens (above); that of further texts as thin lines."""
     found = [line for line in lines if "val_perplexity" in line]
     epochs, values = [line["epoch"] for line in found], [line["val_perplexity"] for line in found]
-    axes.plot(epochs, values, color=_ORANGE, **_dotted(values))
+    axes.plot(epochs, values, color=_ORANGE, label="validation", **_dotted(values))
+    for number, name in enumerate(_named(lines)):
+        some = [(line["epoch"], math.exp(line[name])) for line in found if name in line]
+        label = name.removeprefix("val_loss/")
+        axes.plot(*zip(*some, strict=True), color=_OTHERS[number % len(_OTHERS)], linewidth=1, label=label)
+    if len(axes.lines) > 1:
+        axes.legend(frameon=True, framealpha=0.9, edgecolor="none", loc="upper right", fontsize="small")
     _mark_best(axes, epochs, values, "{:,.1f}")
     last = found[-1] if found else None
     if cooldown is not None and last and last.get("step"):
