@@ -52,7 +52,7 @@ def test_newlines_are_written_as_they_are(tmp_path: Path) -> None:
 
 def test_a_file_the_disk_cannot_hold_leaves_the_old_one_and_no_other(tmp_path: Path) -> None:
     durable.write_text(tmp_path / "a", "old")
-    with pytest.raises(DiskError, match=r"Could not write .*a: .*check the disk"), largest_file(1000):
+    with pytest.raises(DiskError, match=r"Could not write .*a: the disk holds no file so large"), largest_file(1000):
         durable.write_bytes(tmp_path / "a", b"x" * 100_000)
     assert (tmp_path / "a").read_text() == "old"
     assert names(tmp_path) == ["a"]
@@ -162,7 +162,8 @@ def test_a_file_in_the_place_of_a_folder_is_a_sentence(tmp_path: Path) -> None:
     ("number", "advice"),
     [
         (errno.ENOSPC, "the disk is full: free some space and run the same command again"),
-        (errno.EDQUOT, "the disk is full"),
+        (errno.EDQUOT, "your share of the disk is used up: delete something of yours"),
+        (errno.EFBIG, "the disk holds no file so large: choose another folder with --out or --output"),
         (errno.EACCES, "no permission to write there: choose another folder with --out or --output"),
         (errno.EROFS, "no permission to write there"),
         (errno.EISDIR, "something of another kind already has that name: choose another one"),

@@ -46,18 +46,21 @@ def save_checkpoint(
     state: Mapping[str, Any],
     best: Mapping[str, Any] | None = None,
     before_cooldown: bool = False,
+    needs: int | None = None,
 ) -> Path:
     """Write a checkpoint beside the old ones, point `last` at it (and `best`, `cooldown` if told), remove old ones.
 
     `best` holds the facts of the best evaluation when this is the best model so far; then `model/` becomes it.
     Nothing that existed is touched before the new checkpoint is complete. `last` is moved last: after a crash on the
-    way, training goes on from the checkpoint before and does all of this again.
+    way, training goes on from the checkpoint before and does all of this again. Raises `DiskError`: what was written by
+    then is taken away, and on a full disk the message tells that `needs` bytes are needed for all of the checkpoint.
     """
     final = _free_name(run, step)
     temporary = final.with_name(final.name + durable.TEMPORARY)
-    with disk_errors("write the checkpoint", final):
-        if temporary.exists():
-            shutil.rmtree(temporary)
+    with disk_errors("write the checkpoint", final, needs=needs):
+        for leftover in run.checkpoints.glob(f"*{durable.TEMPORARY}/"):  # of crashes: they take room
+            shutil.rmtree(leftover)
+        durable.make_folder(run.checkpoints)
         (temporary / "training").mkdir(parents=True)
         try:
             write_model(temporary)

@@ -9,6 +9,7 @@ import torch
 
 from bajka.checkpoint.checkpoint import Checkpoint, save_checkpoint
 from bajka.checkpoint.model_folder import write_model_folder
+from bajka.checkpoint.space import check_space, checkpoint_bytes
 from bajka.distributed import World
 from bajka.errors import NumericsError
 from bajka.hardware import Machine
@@ -25,6 +26,16 @@ def save(session: Session, *, best: bool = False, before_cooldown: bool = False)
     session.world.first(lambda: _save(session, best=best, before_cooldown=before_cooldown))
 
 
+def check_disk(session: Session) -> None:
+    """Before the first step: warn, or raise `DiskError`, when the disk has no room for this run's checkpoints."""
+    session.world.first(lambda: check_space(session.run, _bytes_of(session), say=session.log.say))
+
+
+def _bytes_of(session: Session) -> int:
+    state = session.state
+    return checkpoint_bytes(state.model, session.inputs.tokenizer, state.optimizer.state())
+
+
 def _save(session: Session, *, best: bool, before_cooldown: bool) -> None:
     state = session.state
     _refuse_broken_weights(session)
@@ -37,6 +48,7 @@ def _save(session: Session, *, best: bool, before_cooldown: bool) -> None:
         state=saved_state(session),
         best={"val_loss": session.best_loss} if best else None,
         before_cooldown=before_cooldown,
+        needs=_bytes_of(session),
     )
 
 

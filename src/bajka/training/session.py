@@ -17,7 +17,7 @@ from bajka.training.inputs import Inputs
 from bajka.training.look import Losses, both_losses, samples, validation_loss
 from bajka.training.plan import Plan
 from bajka.training.record import Log, Record
-from bajka.training.saving import save
+from bajka.training.saving import check_disk, save
 from bajka.training.schedule import Cooldown
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
@@ -57,8 +57,9 @@ class Session:
 
     def go(self) -> None:
         """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes."""
+        check_disk(self)
         board = self.settings.train.tensorboard and self.world.speaks
-        self.record = Record(self.run, tensorboard=board, step=self.state.step)
+        self.record = Record(self.run, tensorboard=board, step=self.state.step, warn=self.log.say)
         try:
             self._announce()
             self._saved_at = began = self.clock.seconds()
@@ -252,6 +253,7 @@ class Session:
         for text in texts:
             facts = {"reason": text.reason, "tokens_per_second": round(speed, 1)}
             self.record.sample(self.state.step, text.prompt, text.text, **facts)
+        self.record.flush()
         if texts:
             self.log.say(f"  {texts[0].whole.strip()}  [{speed:,.0f} tokens/s]")
 

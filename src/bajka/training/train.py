@@ -8,7 +8,7 @@ from typing import Any
 
 from bajka.config import Settings, settings_with
 from bajka.distributed import join_world
-from bajka.errors import Interrupted
+from bajka.errors import DiskError, Interrupted
 from bajka.run import Run, open_run
 from bajka.training.clock import Clock
 from bajka.training.life import find_run
@@ -61,15 +61,23 @@ def _go(session: Session) -> None:
         session.go()
     except (Interrupted, KeyboardInterrupt):
         if session.world.speaks:
-            draw_plots(session.run)
+            _draw(session)
         raise
     session.world.first(lambda: _end(session))
+
+
+def _draw(session: Session) -> None:
+    """Both plots; a disk that refuses them is said, and no reason to fail: they can be drawn again from the numbers."""
+    try:
+        draw_plots(session.run)
+    except DiskError as error:
+        session.log.say(f"Warning: {error}")
 
 
 def _end(session: Session) -> None:
     """The last words: how long it took, the best loss, what to type next."""
     run, state = session.run, session.state
-    draw_plots(run)
+    _draw(session)
     seconds = session.clock.seconds()
     session.plan_file["finished"] = {"step": state.step, "seconds": round(seconds, 1)}
     run.write_plan(session.plan_file)
