@@ -61,10 +61,10 @@ def write_file(path: Path, write: Callable[[Path], object], *, needs: int | None
 
 def publish_folder(temporary: Path, final: Path) -> None:
     """Make every file of the folder `temporary` durable, then rename it to `final`, which must not exist."""
-    with disk_errors("write", final):
-        for path in sorted(temporary.rglob("*")):
-            if path.is_file():
-                sync_file(path)
+    files = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
+    with disk_errors("write", final, needs=sum(path.stat().st_size for path in files)):
+        for path in files:
+            sync_file(path)
         for path in [*(p for p in temporary.rglob("*") if p.is_dir()), temporary]:
             sync_folder(path)
         replace(temporary, final)
@@ -149,7 +149,10 @@ def alone(folder: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder in two steps, so that a crash leaves no folder that looks whole: rename, then delete."""
+    """Remove a folder in two steps, so that a crash leaves no folder that looks whole: rename, then delete.
+
+    Without the sync between them a loss of power may bring the old name back, with half of the files.
+    """
     if not path.exists():
         return
     with disk_errors("remove", path):
@@ -157,6 +160,7 @@ def remove_folder(path: Path) -> None:
         if doomed.exists():
             shutil.rmtree(doomed)
         replace(path, doomed)
+        sync_folder(path.parent)
         shutil.rmtree(doomed)
 
 

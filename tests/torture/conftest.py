@@ -42,7 +42,7 @@ def sitting(faulty_disk: FaultyDisk, tmp_path_factory: pytest.TempPathFactory) -
     whole = faulty_disk.run("finish", run.path)
     assert whole.how == "done", whole.answer
     assert scenes.problems(run, at_least=8) == []
-    return Scene(folder / "run", _elsewhere(whole.operations, run.path), whole.answer, folder / "texts")
+    return Scene(folder / "run", elsewhere(whole.operations, run.path), whole.answer, folder / "texts")
 
 
 @pytest.fixture(scope="session")
@@ -54,10 +54,10 @@ def preparing(faulty_disk: FaultyDisk, tmp_path_factory: pytest.TempPathFactory)
     whole = faulty_disk.run("prepare", folder / "whole", texts=str(texts))
     assert whole.how == "done", whole.answer
     (folder / "before").mkdir()
-    return Scene(folder / "before", _elsewhere(whole.operations, folder / "whole"), whole.answer, texts)
+    return Scene(folder / "before", elsewhere(whole.operations, folder / "whole"), whole.answer, texts)
 
 
-def _elsewhere(operations: tuple[Operation, ...], folder: Path) -> tuple[Operation, ...]:
+def elsewhere(operations: tuple[Operation, ...], folder: Path) -> tuple[Operation, ...]:
     """The same operations with paths relative to `folder`."""
     start = len(str(folder)) + 1
     return tuple(

@@ -150,7 +150,8 @@ def serve() -> None:
         answer.seek(0)
         outcome |= json.loads(answer.read() or b"{}")
         answer.close()
-        print(json.dumps(outcome), flush=True)
+        sys.stdout.write(json.dumps(outcome) + "\n")
+        sys.stdout.flush()
 
 
 def _child(case: Mapping[str, Any], scenes: Any, answer: int) -> None:

@@ -186,7 +186,8 @@ def broken_promises(
     """Hurt a copy of the run `before` and let it go on; gives how it ended when hurt, and all that is wrong then."""
     run = copy_of(before, folder)
     hurt = disk.run("finish", run.path, **fault)
-    found = bad_end(hurt, fault.get("fault"), run.path) + problems(run, at_least=saved_by(hurt.notes))
+    kind = "full" if "budget" in fault else fault.get("fault")
+    found = bad_end(hurt, kind, run.path) + problems(run, at_least=saved_by(hurt.notes))
     if heals:
         found += differences(disk.run("finish", run.path, plots=False, bug=fault.get("bug")), expected)
     shutil.rmtree(folder)
@@ -196,23 +197,30 @@ def broken_promises(
 def bad_end(hurt: Outcome, fault: str | None, folder: Path) -> list[str]:
     """What is wrong with how it ended: a traceback, or a sentence that does not say file and space."""
     if hurt.how == "refused":
-        good = hurt.exit_code == 3 and str(folder) in hurt.answer
-        space = re.search(r"about [\d.]+ \w+ are needed, [\d.]+ \w+ are free", hurt.answer)
-        return [] if good and (space or fault not in ("ENOSPC", "full")) else [f"the sentence {hurt.answer}"]
+        needed = "about .* are needed, " if fault == "full" else ""
+        space = re.search(rf"\({needed}.* are free\)", hurt.answer) or fault not in ("ENOSPC", "full")
+        return [] if hurt.exit_code == 3 and str(folder) in hurt.answer and space else [f"it says {hurt.answer}"]
     if hurt.how == "killed":
         return [] if fault in ("killed", "torn") else ["it died"]
     return [] if hurt.how == "done" else [hurt.answer]
 
 
 def differences(healed: Outcome, expected: dict[str, Any]) -> list[str]:
-    """In what a run that was hurt and went on differs from one that never was."""
+    """In what a run or a corpus that was hurt and went on differs from one that never was."""
     if healed.how != "done":
         return [f"it does not go on: {healed.answer}"]
     return [
-        f"{name}: {value} instead of {expected[name]}"
-        for name, value in healed.answer.items()
-        if name != "said" and value != expected[name]
+        f"{name}: {_short(mine)} instead of {_short(expected[name])}"
+        for name, mine in healed.answer.items()
+        if name != "said" and mine != expected[name]
     ]
+
+
+def _short(value: Any) -> str:
+    return str(value)[:300]
+
+
+_DATED = ("journal.jsonl", "sources.json")
 
 
 # -- preparing -----------------------------------------------------------------------------------------------------
@@ -234,9 +242,9 @@ def prepare(folder: Path, *, texts: str) -> dict[str, Any]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The hash of each file below `folder`; of the text store's facts about sources only that they are there."""
+    """The hash of each file below `folder`; of those that hold times and places only that they are there."""
     return {
-        path.relative_to(folder).as_posix(): durable.sha256_of(path) if path.suffix != ".jsonl" else ""
+        path.relative_to(folder).as_posix(): "" if path.name in _DATED else durable.sha256_of(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }

@@ -14,7 +14,6 @@ import pytest
 from faulty_disk import FAULTS, OF_WRITES, Fault, FaultyDisk, Operation
 from scenes import bad_end, broken_promises, contents, differences
 
-from bajka.tokens import open_token_data
 from conftest import Scene
 
 Case = tuple[int, Fault]
@@ -41,18 +40,17 @@ def hurt_run(disk: FaultyDisk, scene: Scene, folder: Path, case: Case) -> list[s
     return found
 
 
-def hurt_preparation(disk: FaultyDisk, scene: Scene, folder: Path, case: Case) -> list[str]:
+def hurt_preparation(disk: FaultyDisk, scene: Scene, folder: Path, case: Case, *, bug: str | None = None) -> list[str]:
     """As `broken_promises`, for a corpus: a folder that is there under its name must be whole."""
     folder.mkdir()
-    hurt = disk.run("prepare", folder, at=case[0], fault=case[1], texts=str(scene.texts))
+    hurt = disk.run("prepare", folder, at=case[0], fault=case[1], bug=bug, texts=str(scene.texts))
     found = bad_end(hurt, case[1], folder)
     whole = {name.split("/")[0] for name in scene.expected["files"]}
     for name in whole & {path.name for path in folder.iterdir()}:
         mine = {f"{name}/{path}": value for path, value in contents(folder / name).items()}
         if not mine.items() <= scene.expected["files"].items():
             found.append(f"{name} is there and is not whole")
-    found += differences(disk.run("prepare", folder, texts=str(scene.texts)), scene.expected)
-    open_token_data(next(path for path in folder.iterdir() if (path / "train.bin").exists()))
+    found += differences(disk.run("prepare", folder, bug=bug, texts=str(scene.texts)), scene.expected)
     shutil.rmtree(folder)
     return found
 
