@@ -110,10 +110,17 @@ static int trouble(int is_write, size_t length)
     }
 }
 
+/* Bytes that a file takes: one that was made long before it was written (as safetensors does) takes none yet. */
+static long room_of(const struct stat *facts)
+{
+    long blocks = (long)facts->st_blocks * 512;
+    return blocks < facts->st_size ? blocks : facts->st_size;
+}
+
 static long freed_by_losing(const char *path)
 {
     struct stat facts;
-    return !lstat(path, &facts) && S_ISREG(facts.st_mode) && facts.st_nlink == 1 ? facts.st_size : 0;
+    return !lstat(path, &facts) && S_ISREG(facts.st_mode) && facts.st_nlink == 1 ? room_of(&facts) : 0;
 }
 
 static void give_back(long bytes) { if (budget >= 0) budget += bytes; }
@@ -129,7 +136,7 @@ static ssize_t written(int file, const void *data, size_t length, long offset, c
     if (problem > 0) { errno = problem; return -1; }
     if (problem < 0) length /= 2;
     if (!positioned) offset = flags & O_APPEND ? facts.st_size : lseek(file, 0, SEEK_CUR);
-    long growth = offset + (long)length - facts.st_size;
+    long growth = offset + (long)length - room_of(&facts);
     if (budget >= 0 && growth > budget) {
         long allowed = (long)length - (growth - budget);
         if (allowed <= 0) { hit = counted; errno = ENOSPC; return -1; }
@@ -221,7 +228,7 @@ static int cut(int file, const char *path, long size)
     fstat(file, &facts);
     int done = syscall(SYS_ftruncate, file, size);
     if (!done) {
-        if (size < facts.st_size) give_back(facts.st_size - size);
+        if (size < room_of(&facts)) give_back(room_of(&facts) - size);
         record("truncate", path, "", size, "", 0);
     }
     return done;
@@ -248,7 +255,7 @@ static int opened(int at, const char *name, int flags, mode_t mode, const char *
     if (problem > 0) { errno = problem; return -1; }
     int file = syscall(SYS_openat, at, name, flags, mode);
     if (file >= 0) {
-        if (empties) give_back(facts.st_size);
+        if (empties) give_back(room_of(&facts));
         record(makes ? "create" : "truncate", path, "", 0, "", 0);
     }
     return file;

@@ -95,7 +95,7 @@ def _no_manifest_is_checked() -> None:
 
 
 def _removed_in_one_step() -> None:
-    durable.remove_folder = lambda path: shutil.rmtree(path)
+    durable.remove_folder = shutil.rmtree  # type: ignore[assignment]
 
 
 def _the_name_is_not_synced_before_removing() -> None:
