@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 import scenes
-from faulty_disk import FaultyDisk, Operation, why_not
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What was there before the work, what it does to the disk, and what comes of it when nothing goes wrong."""
-
-    before: Path
-    operations: tuple[Operation, ...]
-    expected: dict[str, Any]
-    texts: Path
+from faulty_disk import FaultyDisk, why_not
+from scenes import Scene, elsewhere
 
 
 @pytest.fixture(scope="session")
@@ -55,12 +43,3 @@ def preparing(faulty_disk: FaultyDisk, tmp_path_factory: pytest.TempPathFactory)
     assert whole.how == "done", whole.answer
     (folder / "before").mkdir()
     return Scene(folder / "before", elsewhere(whole.operations, folder / "whole"), whole.answer, texts)
-
-
-def elsewhere(operations: tuple[Operation, ...], folder: Path) -> tuple[Operation, ...]:
-    """The same operations with paths relative to `folder`."""
-    start = len(str(folder)) + 1
-    return tuple(
-        one if one.what == "note" else Operation(one.what, one.path[start:], one.second[start:], one.offset, one.data)
-        for one in operations
-    )

@@ -82,7 +82,7 @@ static void record(const char *what, const char *path, const char *second, long 
 {
     char head[128];
     if (log_file < 0) return;
-    int size = snprintf(head, sizeof head, "%s %ld %zu %zu %zu\n", what, offset, strlen(path), strlen(second), length);
+    int size = snprintf(head, sizeof head, "%s %ld %ld %zu %zu %zu\n", what, counted, offset, strlen(path), strlen(second), length);
     put(head, size);
     put(path, strlen(path));
     put(second, strlen(second));

@@ -31,8 +31,9 @@ _KINDS = {"killed": (1, 0), "torn": (2, 0), "ENOSPC": (3, 28), "EIO": (3, 5), "s
 
 @dataclass(frozen=True)
 class Operation:
-    """One entry of the log; a note has the number of operations before it as `offset`."""
+    """One entry of the log; `number` counts those that the system refused by itself, too."""
 
+    number: int
     what: str
     path: str
     second: str
@@ -54,11 +55,6 @@ class Outcome:
     def notes(self) -> list[str]:
         """What the work noted down before it ended."""
         return [one.path for one in self.operations if one.what == "note"]
-
-    @property
-    def count(self) -> int:
-        """Operations that were counted."""
-        return sum(one.what != "note" for one in self.operations)
 
 
 class FaultyDisk:
@@ -125,11 +121,13 @@ def read_log(path: Path) -> list[Operation]:
     content, place, found = path.read_bytes(), 0, []
     while (end := content.find(b"\n", place)) >= 0:
         what, *numbers = content[place:end].decode().split()
-        offset, first, second, length = map(int, numbers)
+        number, offset, first, second, length = map(int, numbers)
         place = end + 1
         parts = [content[place : place + first], content[place + first : place + first + second]]
         place += first + second
-        found.append(Operation(what, parts[0].decode(), parts[1].decode(), offset, content[place : place + length]))
+        found.append(
+            Operation(number, what, parts[0].decode(), parts[1].decode(), offset, content[place : place + length])
+        )
         place += length
     return found
 

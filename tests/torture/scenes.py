@@ -8,11 +8,12 @@ import re
 import shutil
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from faulty_disk import FaultyDisk, Outcome, note
+from faulty_disk import FaultyDisk, Operation, Outcome, note
 
 import bajka
 import bajka.training.train as train_module
@@ -37,6 +38,25 @@ RUN: dict[str, Any] = TINY | {
     "dropout": 0.1,
 }
 """Saves at 0 (the best until 4), 2, 4 (the best, before the cooldown), 6 and 8 (the best): rotations at 4, 6 and 8."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What was there before the work, what it does to the disk, and what comes of it when nothing goes wrong."""
+
+    before: Path
+    operations: tuple[Operation, ...]
+    expected: dict[str, Any]
+    texts: Path
+
+
+def elsewhere(operations: tuple[Operation, ...], folder: Path) -> tuple[Operation, ...]:
+    """The same operations with paths relative to `folder`."""
+    start = len(str(folder)) + 1
+    return tuple(
+        one if one.what == "note" else replace(one, path=one.path[start:], second=one.second[start:])
+        for one in operations
+    )
 
 
 def warm_up() -> None:
@@ -131,7 +151,7 @@ def facts(run: bajka.Run) -> dict[str, Any]:
 def names(folder: Path) -> list[str]:
     """Every name below `folder` but plots, lines of dropped steps and TensorBoard's; a second name of a step is one."""
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    kept = {name for name in found if not re.search(r"tensorboard|\.png$|-dropped", name)}
+    kept = {name for name in found if not re.search(r"tensorboard|\.png|-dropped", name)}
     return sorted({re.sub(r"(step-\d+)-\d+", r"\1", name) for name in kept})
 
 
@@ -210,14 +230,18 @@ def differences(healed: Outcome, expected: dict[str, Any]) -> list[str]:
     if healed.how != "done":
         return [f"it does not go on: {healed.answer}"]
     return [
-        f"{name}: {_short(mine)} instead of {_short(expected[name])}"
+        f"{name}: {_difference(mine, expected[name])}"
         for name, mine in healed.answer.items()
         if name != "said" and mine != expected[name]
     ]
 
 
-def _short(value: Any) -> str:
-    return str(value)[:300]
+def _difference(mine: Any, theirs: Any) -> str:
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        mine, theirs = list(mine.items()), list(theirs.items())
+    if isinstance(mine, list) and isinstance(theirs, list):
+        mine, theirs = [one for one in mine if one not in theirs], [one for one in theirs if one not in mine]
+    return f"{mine} instead of {theirs}"[:400]
 
 
 _DATED = ("journal.jsonl", "sources.json")

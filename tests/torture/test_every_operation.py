@@ -12,20 +12,18 @@ from pathlib import Path
 
 import pytest
 from faulty_disk import FAULTS, OF_WRITES, Fault, FaultyDisk, Operation
-from scenes import bad_end, broken_promises, contents, differences
-
-from conftest import Scene
+from scenes import Scene, bad_end, broken_promises, contents, differences
 
 Case = tuple[int, Fault]
 
 
 def all_cases(operations: Sequence[Operation]) -> list[Case]:
     """The number of every operation with each fault that can befall it."""
-    kinds = [one for one in operations if one.what != "note"]
     return [
-        (number, fault)
-        for number, one in enumerate(kinds, 1)
+        (one.number, fault)
+        for one in operations
         for fault in FAULTS
+        if one.what != "note"
         if fault not in OF_WRITES or (one.what == "write" and len(one.data) > 1)
     ]
 
@@ -71,7 +69,7 @@ def survive(
 
 
 def _named(scene: Scene, case: Case) -> str:
-    one = [one for one in scene.operations if one.what != "note"][case[0] - 1]
+    one = next(one for one in scene.operations if one.number == case[0])
     return f"{one.what} {one.path}"
 
 

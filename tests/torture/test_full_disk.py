@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from faulty_disk import FaultyDisk
 from power import peak
-from scenes import bad_end, broken_promises, copy_of, differences, is_root, problems, saved_by
+from scenes import Scene, bad_end, broken_promises, copy_of, differences, is_root, problems, saved_by
 
 from bajka.checkpoint.run_folder import RunFolder
-from conftest import Scene
 
 
 def fill(

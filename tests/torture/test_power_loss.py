@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from faulty_disk import FaultyDisk
 from power import Disk, follow
-from scenes import differences, problems, saved_by
+from scenes import Scene, differences, elsewhere, problems, saved_by
 
 from bajka.checkpoint.run_folder import RunFolder
-from conftest import Scene, elsewhere
 
 
 def lost_power(

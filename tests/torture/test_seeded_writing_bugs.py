@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 from faulty_disk import Fault, FaultyDisk, Operation
-from scenes import broken_promises, copy_of, differences
+from scenes import Scene, broken_promises, copy_of, differences, elsewhere
 from seeded_bugs import BUGS
 from test_every_operation import hurt_preparation
 from test_power_loss import lost_power
-
-from conftest import Scene, elsewhere
 
 WHERE: dict[str, tuple[Fault, str]] = {
     "saved over the old one": ("killed", r"write .*step-000001\.tmp/config"),
@@ -35,8 +33,7 @@ QUICK = ("files are not synced", "the pointer is moved first", "no manifest is c
 
 def matching(operations: tuple[Operation, ...], pattern: str) -> Iterator[int]:
     """The numbers of the operations that a pattern fits."""
-    counted = [one for one in operations if one.what != "note"]
-    return (number for number, one in enumerate(counted, 1) if re.match(pattern, f"{one.what} {one.path}"))
+    return (one.number for one in operations if re.match(pattern, f"{one.what} {one.path}"))
 
 
 def caught(disk: FaultyDisk, scene: Scene, folder: Path, *, bug: str, planted: bool) -> bool:
