@@ -47,18 +47,21 @@ def save_checkpoint(
     tensors: Mapping[str, Tensor],
     state: Mapping[str, Any],
     before_cooldown: bool = False,
+    needs: int | None = None,
 ) -> Path:
     """Write a checkpoint beside the old ones, point `last` at it (and `cooldown` if told), remove old ones.
 
     `write_model` fills a folder that already has training/; `model/` becomes the first checkpoint of a run. Nothing
     that existed is touched before the new checkpoint is complete. `last` is moved last: after a crash on the way,
-    training goes on from the checkpoint before and does all of this again.
+    training goes on from the checkpoint before and does all of this again. Raises `DiskError`: what was written by then
+    is taken away, and on a full disk the message tells that `needs` bytes are needed for all of the checkpoint.
     """
     final = _free_name(run, step)
     temporary = final.with_name(final.name + durable.TEMPORARY)
-    with disk_errors("write the checkpoint", final):
-        if temporary.exists():
-            shutil.rmtree(temporary)
+    with disk_errors("write the checkpoint", final, needs=needs):
+        for leftover in run.checkpoints.glob(f"*{durable.TEMPORARY}/"):  # of crashes: they take room
+            shutil.rmtree(leftover)
+        durable.make_folder(run.checkpoints)
         (temporary / "training").mkdir(parents=True)
         try:
             write_model(temporary)

@@ -46,7 +46,9 @@ def write_model_folder(
     generation = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end}
     durable.write_json(folder / "generation_config.json", generation | dict(sampling or {}))
     tokenizer.save(folder, context_length=config.context_length)
-    durable.write_file(folder / WEIGHTS, lambda path: save_tensors(path, to_hugging_face_weights(model)))
+    weights = to_hugging_face_weights(model)
+    needs = sum(tensor.nbytes for tensor in weights.values())
+    durable.write_file(folder / WEIGHTS, lambda path: save_tensors(path, weights), needs=needs)
 
 
 def load_model(name: str, *, device: str = "cpu", dropout: float = 0.0) -> LoadedModel:

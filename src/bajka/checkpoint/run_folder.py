@@ -76,7 +76,7 @@ class RunFolder:
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         file = self.path / ".lock"
         with disk_errors("write", self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            durable.make_folder(self.path)
             lock = filelock.FileLock(file)
             try:
                 lock.acquire(timeout=0.3)  # somebody may just be asking whether it is held

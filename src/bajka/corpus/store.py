@@ -132,8 +132,9 @@ class StoreWriter:
         self._pending[SKETCHES].append(signatures.astype("<u4").tobytes())
         self._to_sketch.clear()
         for name, file in self._files.items():
-            with disk_errors("write", self.folder / name):
-                file.write(b"".join(self._pending[name]))
+            content = b"".join(self._pending[name])
+            with disk_errors("write", self.folder / name, needs=len(content)):
+                file.write(content)
                 file.flush()
             self._pending[name].clear()
         self._written = self._sizes[TEXTS]

@@ -121,7 +121,7 @@ class _Work:
         with disk_errors("write", self.folder):
             if self.folder.exists():
                 shutil.rmtree(self.folder)
-            self.folder.mkdir(parents=True)
+            durable.make_folder(self.folder)
         self._note({"fingerprint": fingerprint})
         with disk_errors("write", self.folder):
             durable.sync_folder(self.folder)

@@ -13,6 +13,7 @@ from torch import Tensor
 from bajka.checkpoint.checkpoint import AVERAGE, Checkpoint, mark_best, save_checkpoint, verify
 from bajka.checkpoint.model_folder import save_tensors, write_model_folder
 from bajka.checkpoint.run_folder import RunFolder
+from bajka.checkpoint.space import check_space, checkpoint_bytes
 from bajka.distributed import World
 from bajka.errors import DamagedFileError, NumericsError
 from bajka.hardware import Machine
@@ -33,6 +34,18 @@ def save(session: Session, *, before_cooldown: bool = False) -> None:
     session.world.first(lambda: _save(session, before_cooldown=before_cooldown))
 
 
+def check_disk(session: Session) -> None:
+    """Before the first step: warn, or raise `DiskError`, when the disk has no room for this run's checkpoints."""
+    session.world.first(lambda: check_space(session.run, _bytes_of(session), say=session.log.say))
+
+
+def _bytes_of(session: Session) -> int:
+    state = session.state
+    averages = 0 if state.average is None else 2  # as part of the state, and as a model
+    size = checkpoint_bytes(state.model, session.inputs.tokenizer, state.optimizer.state())
+    return size + averages * sum(p.nbytes for p in state.model.parameters())
+
+
 def _save(session: Session, *, before_cooldown: bool) -> None:
     state = session.state
     tensors = saved_tensors(state)
@@ -45,6 +58,7 @@ def _save(session: Session, *, before_cooldown: bool) -> None:
         tensors=tensors,
         state=saved_state(session),
         before_cooldown=before_cooldown,
+        needs=_bytes_of(session),
     )
 
 

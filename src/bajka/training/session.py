@@ -18,7 +18,7 @@ from bajka.training.mixed import batches_of
 from bajka.training.plan import Plan
 from bajka.training.pulse import Pulse
 from bajka.training.record import Log, Record
-from bajka.training.saving import keep_as_best, save
+from bajka.training.saving import check_disk, keep_as_best, save
 from bajka.training.schedule import Cooldown
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
@@ -53,9 +53,10 @@ class Session:
 
     def go(self) -> None:
         """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes."""
+        check_disk(self)
         speaks = self.world.speaks
         trackers = open_trackers(self.run, step=self.state.step, say=self.log.say) if speaks else None
-        self.record = Record(self.run, trackers)
+        self.record = Record(self.run, trackers, warn=self.log.say)
         self.log.view.opened(self.run)
         try:
             with Pulse(self.run, expected_bytes=self.plan.expected_memory_bytes) as pulse:
@@ -229,6 +230,7 @@ class Session:
                 note_losses(self, losses, improved=improved)
         if self.world.speaks:
             self._guarded("sample", lambda: note_samples(self), alone=True)
+            self.record.flush()  # together and last: what a crash leaves out is done again
         self.pace.evaluation = self.clock.seconds() - began
 
     def _losses(self) -> Losses:

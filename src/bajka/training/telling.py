@@ -90,7 +90,6 @@ def note_losses(session: Session, losses: Losses, *, improved: bool) -> None:
         **losses.named_metrics,
         average_val_loss=None if average is None else average.loss,
     )
-    session.record.flush()
     session.log.view.evaluated(line)
     session.log.note(
         f"Step {step:,}: validation loss {loss.loss:.4f} a token of this vocabulary, perplexity {loss.perplexity:,.2f}, "

@@ -9,7 +9,7 @@ from typing import Any
 
 from bajka.config import Settings, settings_with
 from bajka.distributed import join_world
-from bajka.errors import Interrupted, SettingsError
+from bajka.errors import DiskError, Interrupted, SettingsError
 from bajka.run import Run, open_run
 from bajka.training.clock import Clock
 from bajka.training.dashboard import duration
@@ -78,16 +78,24 @@ def _go(session: Session) -> None:
     except Interrupted as stopped:
         with Signals(received=stopped.exit_code - 128):
             if session.world.speaks:
-                draw_plots(session.run)
+                _draw(session)
         raise
     session.log.view.close()
     session.world.first(lambda: _end(session))
 
 
+def _draw(session: Session) -> None:
+    """Both plots; a disk that refuses them is said, and no reason to fail: they can be drawn again from the numbers."""
+    try:
+        draw_plots(session.run)
+    except DiskError as error:
+        session.log.say(f"Warning: {error}")
+
+
 def _end(session: Session) -> None:
     """The last words: how long it took, the best loss, what to type next."""
     run, state = session.run, session.state
-    draw_plots(run)
+    _draw(session)
     seconds = session.clock.seconds()
     session.plan_file["finished"] = {"step": state.step, "seconds": round(seconds, 1)}
     run.write_plan(session.plan_file)
