@@ -76,10 +76,14 @@ def test_a_place_where_nothing_can_be_written_is_a_sentence(texts: Path, tmp_pat
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_run_whose_plan_was_spoilt_is_refused_and_not_begun_again(texts: Path, tmp_path: Path) -> None:
+def test_a_run_whose_plan_and_checkpoints_were_spoilt_is_refused_and_not_begun_again(
+    texts: Path, tmp_path: Path
+) -> None:
     run = train_tiny(texts, out=str(tmp_path / "x"), steps=1)
     run.folder.plan_file.write_text("{")
-    with pytest.raises(DamagedFileError, match=r"plan.json cannot be read"):
+    for weights in run.folder.checkpoints.glob("*/model.safetensors"):
+        weights.write_bytes(b"")
+    with pytest.raises(DamagedFileError, match=r"No checkpoint of .* is good any more"):
         bajka.train(run.path, view=Watcher())
     assert run.folder.metrics()
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bajka.checkpoint.checkpoint import find_checkpoint, read_checkpoint
+from bajka.checkpoint.mending import mend_pointers
 from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import Settings, settings_with
+from bajka.config import Settings, settings_with, wishes
 from bajka.distributed import World
 from bajka.errors import RunError
 from bajka.hardware import Machine, check_memory, find_machine, matmul_rate
@@ -109,6 +110,7 @@ def _plan_document(plan: Plan, inputs: Inputs, machine: Machine, settings: Setti
             "content_bytes": inputs.data.validation.bytes,
         },
         "asked": comparable(settings),
+        "settings": wishes(settings),
         "clock": None,
         "best_before": None,
         "finished": None,
@@ -137,6 +139,8 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     """Find the checkpoint to go on from and write what changes in plan.json; None when nothing was saved yet."""
     run, settings, document = life.run, life.settings, life.run.plan
     log.begin()
+    for line in mend_pointers(run):
+        log.say(line)
     extends = life.state == "extend"
     pointer = "cooldown" if extends and run.read_pointer("cooldown") else "last"
     folder = find_checkpoint(run, pointer, say=log.say)
@@ -152,9 +156,9 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
         document["best_before"] = (run.read_pointer("best") or {}).get("val_loss")
     if life.new_length:
         document["clock"] = None
-    document |= {"plan": plan.as_dict(), "finished": None}
+    document |= {"plan": plan.as_dict(), "settings": wishes(settings), "finished": None}
+    run.write_plan(document)  # first: should a crash come now, config.toml is written from it
     run.write_settings(settings)
-    run.write_plan(document)
     run.forget_after(state["step"])
     return document, folder
 

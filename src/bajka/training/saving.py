@@ -62,6 +62,7 @@ def saved_state(session: Session) -> dict[str, Any]:
         "best_loss": session.best_loss if session.best_loss < float("inf") else None,
         "active_seconds": session.clock.seconds(),
         "machine": machine_facts(session.machine, session.plan, session.world),
+        "plan": session.plan_file,  # should plan.json be damaged
     }
 
 
@@ -79,6 +80,9 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
         state.scaler.load_state_dict(saved["scaler"])
     known = [loss for loss in (saved["best_loss"], session.plan_file.get("best_before")) if loss is not None]
     session.best_loss = min(known, default=float("inf"))
+    best = session.run.read_pointer("best") or {"step": 0, "val_loss": float("inf")}
+    if best["step"] <= state.step:  # the best one then known may have been damaged since
+        session.best_loss = max(session.best_loss, best["val_loss"])
     session.clock = replace(session.clock, earlier=float(saved["active_seconds"]))
     session.resumed = True
     now = machine_facts(session.machine, session.plan, session.world)
