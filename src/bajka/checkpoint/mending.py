@@ -104,11 +104,19 @@ def _mend_best(run: RunFolder) -> list[str]:
     except DamagedFileError as error:
         return said + _other_best(run, error)
     try:
+        if _half_published(run, best):
+            publish_model(run, best)
         check_model(run.model)
     except DamagedFileError:
         publish_model(run, best)
         said.append(f"Warning: {run.model} was damaged; it is again the model of {best}.")
     return said
+
+
+def _half_published(run: RunFolder, best: Path) -> bool:
+    """Whether `model/` is another one than `best`, or on the way: a crash came between the one and the other."""
+    model = run.read_pointer("model") or {}
+    return model.get("checkpoint") != best.name or any(len(either) > 1 for either in model["files"].values())
 
 
 def _published_by(run: RunFolder) -> dict[str, Any] | None:
