@@ -134,6 +134,20 @@ def dropout_differs_from_step_to_step_and_is_the_same_again() -> None:
     assert runs[0] == runs[1]
 
 
+def an_evaluation_between_two_steps_leaves_dropout_on() -> None:
+    runs = []
+    for looked in (False, True):
+        model = tiny_model("modern", dropout=0.2)
+        torch.nn.Module.train(model)
+        state, found = TrainingState.new(model, recipe_of(), machine_of()), []
+        for length in (1, 2, 3):
+            found += [report.loss for report in loop(state, machine_of(), length=length)]
+            if looked:
+                model.eval()
+        runs.append(found)
+    assert runs[0] == runs[1]
+
+
 def what_is_no_number_never_reaches_a_weight() -> None:
     model = tiny_model("modern")
     state = TrainingState.new(model, recipe_of(), machine_of())

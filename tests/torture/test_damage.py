@@ -31,7 +31,8 @@ KINDS = ("bit", "bit", "bit", "cut", "empty", "zeros", "removed", "swapped with 
 
 @dataclass(frozen=True)
 class Made:
-    """A run that crashed at step 11, with the checkpoints of 7 (before the cooldown), 8 (the best) and 10; and its bits at the end."""
+    """A run that crashed at step 11, with the checkpoints of 7 (before the cooldown), 8 (the best) and 10; the same run
+    without a crash, and its bits at the end."""
 
     crashed: Path
     finished: Path
@@ -126,7 +127,8 @@ def damaged_checkpoints(made: Made, tmp_path: Path, count: int, *, seed: int, on
             found = find_checkpoint(run, "last", say=said.append)
             noticed = found is not None and found != last and any(last.name in line for line in said)
             outcome["noticed" if noticed else "unnoticed"] += 1
-            assert not noticed or found is not None and verify(found) is None
+            assert found is not None
+            verify(found)
         for other, content in touched.items():
             if not other.exists() or other.read_bytes() != content:
                 other.write_bytes(content)
@@ -297,7 +299,9 @@ def opened(run: RunFolder, count: int, *, seed: int, kept: dict[Path, bytes]) ->
     for _ in range(count):
         path = draw.choice(sorted(run.model.iterdir()))
         damage(path, draw.choice([kind for kind in KINDS if not kind.startswith("swapped")]), draw, [])
-        with pytest.raises(DamagedFileError, match=r"is damaged: it is not as it was saved\. Use an earlier one: .*step-"):
+        with pytest.raises(
+            DamagedFileError, match=r"is damaged: it is not as it was saved\. Use an earlier one: .*step-"
+        ):
             bajka.open_run(run.path).generate("Once", max_new_tokens=1)
         noticed += 1
         for file, content in kept.items():
