@@ -150,7 +150,7 @@ def test_damage_to_a_checkpoint_is_noticed_and_the_one_before_is_named(
 def test_two_thousand_damages_to_a_checkpoint_are_all_noticed(
     made: Made, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    outcome = damaged_checkpoints(made, tmp_path, 2_200, seed=2)
+    outcome = damaged_checkpoints(made, tmp_path, 2_400, seed=2)
     record_property("injected", outcome.total())
     record_property("survived", outcome["noticed"])
     assert outcome["unnoticed"] == 0
