@@ -18,7 +18,7 @@ from faulty_disk import FaultyDisk, Operation, Outcome, note
 import bajka
 import bajka.training.train as train_module
 from bajka import durable
-from bajka.checkpoint.checkpoint import POINTERS, find_checkpoint, read_checkpoint, save_checkpoint, verify
+from bajka.checkpoint.checkpoint import POINTERS, find_checkpoint, mark_best, read_checkpoint, save_checkpoint, verify
 from bajka.checkpoint.model_folder import load_model, write_model_folder
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.hardware import find_machine
@@ -88,8 +88,8 @@ def save(run: RunFolder) -> None:
         write_model=lambda folder: write_model_folder(folder, model, tokenizer),
         tensors=state.optimizer.state(),
         state={"step": 1},
-        best={},
     )
+    mark_best(run, step=1, val_loss=1.0)
 
 
 def _stop_at_samples(line: str) -> None:

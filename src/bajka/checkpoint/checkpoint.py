@@ -21,6 +21,7 @@ from torch import Tensor
 from bajka import durable
 from bajka.checkpoint.model_folder import WEIGHTS, read_weights, save_tensors
 from bajka.checkpoint.run_folder import RunFolder
+from bajka.checkpoint.sealed import MANIFEST, differs, read_manifest, write_sealed
 from bajka.errors import DamagedFileError, disk_errors
 
 POINTERS = ("last", "best", "cooldown")
@@ -68,7 +69,7 @@ def save_checkpoint(
             cpu = {name: value.detach().to("cpu").contiguous() for name, value in tensors.items()}
             save_tensors(temporary / "training" / "optimizer.safetensors", cpu)
             durable.write_json(temporary / "training" / "state.json", dict(state))
-            durable.write_json(temporary / "manifest.json", make_manifest(temporary))
+            write_sealed(temporary / MANIFEST, make_manifest(temporary))
             durable.publish_folder(temporary, final)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -92,8 +93,7 @@ def mark_best(run: RunFolder, *, step: int, val_loss: float, average: bool = Fal
     last = run.read_pointer("last") or {}
     assert last.get("step") == step, "the best model is saved before it is judged"
     publish_model(run, run.checkpoints / last["checkpoint"], average=average)
-    weights = "average" if average else "last"
-    run.write_pointer("best", checkpoint=last["checkpoint"], step=step, val_loss=val_loss, weights=weights)
+    run.write_pointer("best", checkpoint=last["checkpoint"], step=step, val_loss=val_loss, weights=_weights(average))
     remove_old(run)
 
 
@@ -111,7 +111,7 @@ def make_manifest(folder: Path) -> dict[str, Any]:
     """Size and SHA-256 of every file below `folder`, but for the manifest itself."""
     files = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != "manifest.json":
+        if path.is_file() and path.name != MANIFEST:
             facts = {"bytes": path.stat().st_size, "sha256": durable.sha256_of(path)}
             files[path.relative_to(folder).as_posix()] = facts
     return {"format": 1, "files": files}
@@ -120,13 +120,12 @@ def make_manifest(folder: Path) -> dict[str, Any]:
 def verify(folder: Path) -> None:
     """Raise `DamagedFileError` unless every file is there with the size and hash of the manifest."""
     try:
-        files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
-        for name, facts in files.items():
-            path = folder / name
-            if path.stat().st_size != facts["bytes"] or durable.sha256_of(path) != facts["sha256"]:
-                raise DamagedFileError(f"The checkpoint file {path} is damaged: it differs from its manifest.")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        files = read_manifest(folder)
+    except (OSError, ValueError) as error:
         raise DamagedFileError(f"The checkpoint {folder} is not whole: {error}.") from error
+    for name, facts in files.items():
+        if differs(folder / name, facts):
+            raise DamagedFileError(f"The checkpoint file {folder / name} is damaged: it differs from its manifest.")
 
 
 def find_checkpoint(run: RunFolder, pointer: str, *, say: Callable[[str], None]) -> Path | None:
@@ -166,12 +165,26 @@ def _newest_first(run: RunFolder) -> list[str]:
 
 
 def publish_model(run: RunFolder, checkpoint: Path, *, average: bool = False) -> None:
-    """Make `model/` the model of `checkpoint`, or its average: each file replaced atomically, the weights last."""
-    files = {p.name: p for p in checkpoint.iterdir() if p.is_file() and p.name != "manifest.json"}
+    """Make `model/` the model of `checkpoint`, or its average: each file replaced atomically, the weights last.
+
+    The pointer `model` says what each file of `model/` must be; on the way from one model to the next, either of two.
+    """
+    manifest = read_manifest(checkpoint)
+    sources = {name: name for name in manifest if "/" not in name}
     if average:
-        files[WEIGHTS] = checkpoint / AVERAGE
-    for name in sorted(files, key=lambda name: name.endswith(".safetensors")):
-        durable.link_or_copy(files[name], run.model / name)
+        sources[WEIGHTS] = AVERAGE
+    facts = {name: [manifest[source]] for name, source in sources.items()}
+    before = (run.read_pointer("model") or {}).get("files", {})
+    either = {name: [*before.get(name, []), *one] for name, one in facts.items()}
+    weights = _weights(average)
+    run.write_pointer("model", checkpoint=checkpoint.name, weights=weights, files=either)
+    for name in sorted(sources, key=lambda name: name.endswith(".safetensors")):
+        durable.link_or_copy(checkpoint / sources[name], run.model / name)
+    run.write_pointer("model", checkpoint=checkpoint.name, weights=weights, files=facts)
+
+
+def _weights(average: bool) -> str:
+    return "average" if average else "last"
 
 
 def remove_old(run: RunFolder) -> None:

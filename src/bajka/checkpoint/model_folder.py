@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bajka import durable
 from bajka.checkpoint.locate import locate_model
+from bajka.checkpoint.opened import check_model
 from bajka.errors import DamagedFileError, ModelError
 from bajka.model.config import ModelConfig
 from bajka.model.convert import load_hugging_face_weights, to_hugging_face_weights
@@ -57,6 +58,7 @@ def load_model(name: str, *, device: str = "cpu", dropout: float = 0.0) -> Loade
     Raises `ModelError` when it is none of these or of an unknown architecture, `DamagedFileError` for broken files.
     """
     folder = locate_model(name)
+    check_model(folder)
     config = read_model_config(folder, name).model_copy(update={"dropout": dropout})
     with torch.device("meta"):
         model = Transformer(config)

@@ -17,6 +17,7 @@ import filelock
 import tomli_w
 
 from bajka import durable
+from bajka.checkpoint.sealed import read_sealed, write_sealed
 from bajka.config import Settings, load_settings, wishes
 from bajka.errors import DamagedFileError, RunError, disk_errors
 
@@ -53,10 +54,11 @@ class RunFolder:
     def plan(self) -> dict[str, Any]:
         """What was worked out, as saved; raises `DamagedFileError` when it cannot be read."""
         try:
-            return dict(json.loads(self.plan_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            return read_sealed(self.plan_file)
+        except (OSError, ValueError) as error:
             raise DamagedFileError(
-                f"{self.plan_file} cannot be read ({error}): the run cannot be continued."
+                f"{self.plan_file} cannot be read ({error}), and no good checkpoint holds a copy of it: the run cannot be "
+                "continued."
             ) from error
 
     def write_settings(self, settings: Settings) -> None:
@@ -65,7 +67,7 @@ class RunFolder:
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:
         """Save what was worked out, durably: the clock's decision must stand before it takes effect."""
-        durable.write_json(self.plan_file, dict(plan))
+        write_sealed(self.plan_file, plan)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -132,16 +134,16 @@ class RunFolder:
                 durable.write_text(file, kept)
 
     def read_pointer(self, name: str) -> dict[str, Any] | None:
-        """A pointer file of checkpoints/ (best, last, cooldown), or None."""
+        """A pointer file of checkpoints/ (best, last, cooldown, model), or None when it is not there or damaged."""
         try:
-            value = json.loads((self.checkpoints / f"{name}.json").read_text(encoding="utf-8"))
+            value = read_sealed(self.checkpoints / f"{name}.json")
         except (OSError, ValueError):
             return None
-        return value if isinstance(value, dict) and isinstance(value.get("checkpoint"), str) else None
+        return value if isinstance(value.get("checkpoint"), str) else None
 
     def write_pointer(self, name: str, **facts: Any) -> None:
         """Replace a pointer file atomically."""
-        durable.write_json(self.checkpoints / f"{name}.json", facts)
+        write_sealed(self.checkpoints / f"{name}.json", facts)
 
 
 def json_line(value: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from bajka.checkpoint.mending import mend_plan
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import SECTION_OF, Settings, settings_from, settings_with, wishes
 from bajka.errors import RunError
@@ -99,7 +100,10 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
     """
     texts = wanted.corpus.texts
     if len(texts) == 1 and (Path(texts[0]).expanduser() / "config.toml").is_file():
-        return _named(RunFolder.open(texts[0]), given)
+        run = RunFolder.open(texts[0])
+        mended = mend_plan(run)
+        life = _named(run, given)
+        return replace(life, said=(*mended, *life.said))
     base = Path(wanted.train.out).expanduser() if wanted.train.out else Path("runs") / (name or name_of(wanted))
     said: list[str] = []
     path, number = base, 2
@@ -109,6 +113,7 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
             if _is_empty(path):
                 break
             raise RunError(f"{path} exists and is not a run. Choose another folder with --out.")
+        said += mend_plan(run)
         if comparable(wanted) in (comparable(run.settings), _first_asked(run)):
             return _existing(run, said)
         path, number = base.with_name(f"{base.name}-{number}"), number + 1

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bajka.checkpoint.checkpoint import find_checkpoint, read_checkpoint
+from bajka.checkpoint.mending import mend_pointers
 from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import Settings
+from bajka.config import Settings, wishes
 from bajka.distributed import World
 from bajka.errors import RunError
 from bajka.hardware import Machine, check_memory, find_machine, matmul_rate
@@ -108,6 +109,7 @@ def _plan_document(plan: Plan, inputs: Inputs, machine: Machine, settings: Setti
             "content_bytes": inputs.data.validation.bytes,
         },
         "asked": comparable(settings),
+        "settings": wishes(settings),
         "clock": None,
         "rollbacks": [],
         "finished": None,
@@ -145,6 +147,8 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     """Find the checkpoint to go on from and write what changes in plan.json; None when nothing was saved yet."""
     run, settings, document = life.run, life.settings, life.run.plan
     log.begin()
+    for line in mend_pointers(run):
+        log.say(line)
     extends = life.state == "extend"
     pointer = "cooldown" if extends and run.read_pointer("cooldown") else "last"
     folder = find_checkpoint(run, pointer, say=log.say)
@@ -167,9 +171,9 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
             "The last sitting was killed when memory was short: from here on "
             f"{plan.micro_batch_size} sequences at once; the global batch stays {plan.global_batch_size}."
         )
-    document |= {"plan": plan.as_dict(), "finished": None}
+    document |= {"plan": plan.as_dict(), "settings": wishes(settings), "finished": None}
+    run.write_plan(document)  # first: should a crash come now, config.toml is written from it
     run.write_settings(settings)
-    run.write_plan(document)
     run.forget_after(state["step"])
     return document, folder
 

@@ -102,6 +102,7 @@ def saved_state(session: Session) -> dict[str, Any]:
         "active_seconds": session.clock.seconds(),
         "pace": session.pace.state(),
         "machine": machine_facts(session.machine, session.plan, session.world),
+        "plan": session.plan_file,  # should plan.json be damaged
     }
 
 
