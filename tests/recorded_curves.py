@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,15 @@ def coached(run: Recorded) -> list[tuple[int, Advice]]:
     given: list[str] = []
     found: list[tuple[int, Advice]] = []
     for lines in run.prefixes():
-        for advice in advise(lines, run.facts, given=given):
+        for advice in advise(lines, _facts_then(run, lines), given=given):
             given.append(advice.name)
             found.append((lines[-1]["step"], advice))
     return found
+
+
+def _facts_then(run: Recorded, lines: list[dict[str, Any]]) -> Facts:
+    """The facts at that time: a person may have set another rate since ("jump")."""
+    rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
+    if not rates or lines[-1]["step"] <= run.facts.warmup_steps:
+        return run.facts
+    return replace(run.facts, learning_rate=max(rates))

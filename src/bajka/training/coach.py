@@ -178,7 +178,8 @@ def rate_too_high(curve: Curve, facts: Facts) -> str | None:
             f"The model learns nothing but how frequent each token is (loss {curve.validation[-1]:.2f}): the rate "
             f"({facts.learning_rate:g}) is too high. {how}"
         )
-    if far >= 10 and "learning_rate" in facts.asked and not facts.fine_tuned and len(blocks) >= 3:
+    learns = facts.unigram_loss is None or curve.validation[-1] < 0.98 * facts.unigram_loss
+    if far >= 10 and learns and "learning_rate" in facts.asked and not facts.fine_tuned and len(blocks) >= 3:
         return (
             f"The rate you set ({facts.learning_rate:g}) is {far:.0f} times the usual one for this model. It learns, but "
             f"most likely less well than it could. {how}"
@@ -206,7 +207,7 @@ def _jump(blocks: Sequence[Values]) -> tuple[float, float] | None:
 
 def _stuck(curve: Curve, facts: Facts) -> bool:
     """After a fifth of the run the model is no better than the frequencies of the tokens alone."""
-    late = curve.evaluations[-1]["step"] > max(0.2 * facts.expected_steps, 2 * facts.warmup_steps)
+    late = curve.evaluations[-1]["step"] >= max(0.2 * facts.expected_steps, 2 * facts.warmup_steps, 150)
     known = facts.unigram_loss is not None and len(curve.evaluations) >= 5
     return known and late and bool((curve.validation[-3:] > 0.98 * (facts.unigram_loss or 0.0)).all())
 
@@ -243,7 +244,7 @@ def going_on(curve: Curve, facts: Facts) -> float | None:
     """By how much twice the time would most likely lower the validation loss, in nats a token; None when unsure.
 
     Where the rate is high the loss falls nearly in a straight line over the logarithm of time; a later and longer
-    cooldown adds to that. `_DOUBLING` was measured on runs of ours that were done again for twice as long.
+    cooldown adds to that: `_COOLDOWN_ADDS` was measured on runs of ours that were done again for twice as long.
     """
     at, loss = curve.judged("step"), curve.validation
     match facts.schedule:
@@ -256,10 +257,12 @@ def going_on(curve: Curve, facts: Facts) -> float | None:
     late = (at >= max(1, facts.warmup_steps, 0.35 * end)) & (at <= end) & np.isfinite(loss)
     if late.sum() < 4:
         return None
-    return max(0.0, -slope(np.log(at[late]), loss[late])) * _DOUBLING
+    falls = facts.schedule in ("wsd", "cosine", "linear")
+    gain = -slope(np.log(at[late]), loss[late]) * float(np.log(2)) * (_COOLDOWN_ADDS if falls else 1.0)
+    return max(0.0, gain) if gain < 0.1 * loss.min() else None  # a young curve still falls too fast to tell
 
 
-_DOUBLING = 1.5 * float(np.log(2))
+_COOLDOWN_ADDS = 1.5
 
 
 def _many(count: int) -> str:

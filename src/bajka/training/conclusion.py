@@ -32,6 +32,8 @@ def what_limited(curve: Curve, facts: Facts) -> Limit:
     early = best < 0.8 * (len(validation) - 1) and validation[-1] > 1.005 * validation[best]
     if overfitting(curve, facts) or (early and _gap(curve) > 0.05):
         return "text"
+    if _came_apart(curve):
+        return "rate"
     few = curve.steps[-1]["step"] < 3 * max(10, facts.warmup_steps)
     far = not 1 / 3 < facts.learning_rate / facts.usual_rate < 3
     if not few and far and facts.unigram_loss is not None and validation[best] > 0.98 * facts.unigram_loss:
@@ -40,6 +42,12 @@ def what_limited(curve: Curve, facts: Facts) -> Limit:
     if few or (_still_falls(curve, facts) if gain is None else gain > max(0.01 * validation[best], 0.01)):
         return "time"
     return "text" if _gap(curve) > 0.15 else "neither"
+
+
+def _came_apart(curve: Curve) -> bool:
+    """Whether both losses ended far above what they were at the best model."""
+    validation, sample, best = curve.validation, curve.sample, curve.best
+    return bool(validation[-1] > 1.05 * validation[best] and sample[-1] > 1.05 * sample[best])
 
 
 def _still_falls(curve: Curve, facts: Facts) -> bool:
@@ -79,16 +87,23 @@ def _limit(limit: Limit, curve: Curve, facts: Facts) -> str:
             at = curve.evaluations[curve.best]["step"]
             whole = curve.steps[-1]["step"]
             when = "" if at >= 0.9 * whole else f", and the best model came at step {at:,} of {whole:,}"
-            return f"The text was the limit: {read}{when}. Longer training on it will hardly help; more text will."
+            often = read.replace("the text", "it")
+            return f"The text was the limit: {often}{when}. Going on would hardly help; more text would."
         case "time":
             gain = going_on(curve, facts)
             still = f", and the last tenth of the run still lowered the validation loss by {tenth:.2f}, to {best:.2f}"
             more = f" Twice the time would most likely lower it to about {best - gain:.2f}." if gain else ""
             return f"The time was the limit: {read}{still if tenth >= 0.005 else ''}.{more}"
+        case "rate" if _came_apart(curve):
+            return (
+                f"After step {curve.evaluations[curve.best]['step']:,} the loss went up ({best:.2f} then, "
+                f"{curve.validation[-1]:.2f} at the end) and did not come back: the rate ({facts.learning_rate:g}) was too "
+                "high. The model of that step is kept."
+            )
         case "rate":
             return (
                 f"The model learnt almost nothing (validation loss {best:.2f}): the rate ({facts.learning_rate:g}) does not "
-                f"fit. The usual one here is about {facts.usual_rate:.1g}."
+                f"fit. Start anew with --learning-rate {facts.usual_rate:.1g}, or leave it out."
             )
         case "neither":
             return (

@@ -7,7 +7,7 @@ decides nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -25,6 +25,7 @@ class Curve:
 
     steps: Sequence[Line]
     evaluations: Sequence[Line]
+    _known: dict[str, Values] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, lines: Sequence[Line]) -> Curve:
@@ -33,8 +34,10 @@ class Curve:
         return cls(steps, [line for line in lines if "val_loss" in line])
 
     def of_steps(self, name: str) -> Values:
-        """A number of every step line."""
-        return _column(self.steps, name)
+        """A number of every step line; read once, for a long run has many."""
+        if name not in self._known:
+            self._known[name] = _column(self.steps, name)
+        return self._known[name]
 
     def judged(self, name: str) -> Values:
         """A number of every evaluation."""

@@ -85,6 +85,7 @@ def not_compiled(curve: Curve, facts: Facts) -> str | None:
 def _speed(curve: Curve) -> float | None:
     """Median tokens a second, once there are enough steps and seconds of them."""
     speeds = curve.of_steps("tokens_per_second")[10:]
+    speeds = speeds[np.isfinite(speeds)]
     if len(speeds) < 50 or float(curve.of_steps("seconds")[-1]) < 30 or len(curve.evaluations) < 3:
         return None
-    return float(np.nanmedian(speeds))
+    return float(np.median(speeds))
