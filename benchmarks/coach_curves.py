@@ -105,8 +105,8 @@ RUNS: dict[str, Recorded] = {
         SMALL | {"steps": 500, "schedule": "plateau", "plateau_every_steps": 50},
     ),
     "small_batches": ("one window a step: noisy", texts(2000), SMALL | {"steps": 800, "global_batch_size": 1}),
-    "converged": (
-        "tales, long after the last gain",
+    "small_steps": (
+        "tales, small steps",
         tales(4000),
         SMALL | {"steps": 1500, "global_batch_size": 4},
     ),
@@ -114,7 +114,7 @@ RUNS: dict[str, Recorded] = {
     "fine_tuned": ("a model of tales goes on with made-up text", texts(2000), {"steps": 250}),
     "gentle": ("a model of tales goes on with more tales", lambda: write_tales(3000, seed=5), {"steps": 200}),
     "overfitting": ("40 tales, many epochs", tales(40), {"steps": 1500}),
-    "overfitting_made_up": ("60 texts, AdamW", texts(60), ADAMW | SMALL | {"steps": 500}),
+    "standing_still": ("60 texts, AdamW: validation stands still", texts(60), ADAMW | SMALL | {"steps": 500}),
     "read_often": (
         "400 texts read four times: a gap, and no harm",
         texts(400),

@@ -31,6 +31,7 @@ EXPECTED: dict[str, dict[str, tuple[float, float]]] = {
     | BUSY,
     "rate_too_high_adamw": {"rate too high": (0.05, 0.25)},
     "rate_too_high_muon": {"rate too high": (0.05, 0.25)},
+    "rate_too_high_adamw_1": {"rate too high": (0.4, 0.6)},
     "spikes": {"rate too high": (0.2, 0.3)},
     "spikes_unclipped": {"rate too high": (0.2, 0.3)},
     "rate_too_low_adamw": {"rate too low": (0.15, 0.4)},
@@ -40,6 +41,9 @@ EXPECTED: dict[str, dict[str, tuple[float, float]]] = {
     "jump": {"rate too high": (0.5, 0.75)},
     "healthy_double": BUSY,
     "resumed": BUSY,
+    "rate_low_but_well": BUSY,
+    "small_batches": BUSY,
+    "healthy_tales": BUSY,
     "read_often": BUSY,
 }
 """What the coach says on each recorded curve, and between which shares of the run; on all others it is silent."""

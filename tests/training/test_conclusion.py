@@ -15,7 +15,10 @@ LIMITS = {
     "overfitting": "text",
     "large_vocabulary": "text",
     "too_little_text": "text",
+    "standing_still": "text",
     "healthy": "time",
+    "healthy_tales": "time",
+    "plateau": "time",
     "healthy_half": "time",
     "healthy_double": "time",
     "read_often": "time",
@@ -35,6 +38,16 @@ LIMITS = {
 def test_what_limited_each_recorded_run_is_named(name: str) -> None:
     run = recorded(name)
     assert what_limited(Curve.of(run.lines), run.facts) == LIMITS[name]
+
+
+def test_a_run_whose_curve_came_to_rest_had_enough_of_both() -> None:
+    run = recorded("healthy")
+    lines = [dict(line) for line in run.lines]
+    for line in lines:
+        if "val_loss" in line:
+            line["val_loss"] = line["train_sample_loss"] = 3.0 + 3.0 * 0.5 ** (line["step"] / 60)
+    assert what_limited(Curve.of(lines), run.facts) == "neither"
+    assert any("larger model" in line for line in conclude(lines, run.facts))
 
 
 @pytest.mark.parametrize("name", NAMES)

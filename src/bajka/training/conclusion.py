@@ -39,7 +39,8 @@ def what_limited(curve: Curve, facts: Facts) -> Limit:
     if not few and far and facts.unigram_loss is not None and validation[best] > 0.98 * facts.unigram_loss:
         return "rate"
     gain = going_on(curve, facts)
-    if few or (_still_falls(curve, facts) if gain is None else gain > max(0.01 * validation[best], 0.01)):
+    more = _still_falls(curve, facts) if gain is None else gain > max(0.01 * validation[best], 0.01)
+    if few or (more and not _stands_still(curve)):
         return "time"
     return "text" if _gap(curve) > 0.15 else "neither"
 
@@ -50,11 +51,17 @@ def _came_apart(curve: Curve) -> bool:
     return bool(validation[-1] > 1.05 * validation[best] and sample[-1] > 1.05 * sample[best])
 
 
+def _stands_still(curve: Curve) -> bool:
+    """Whether the last two fifths of the run brought less than half a percent."""
+    at, validation = curve.judged("step"), curve.validation
+    return bool(validation[at <= 0.6 * at[-1]].min() < 1.005 * validation.min())
+
+
 def _still_falls(curve: Curve, facts: Facts) -> bool:
-    """Whether the last evaluation before the rate fell was well below the one before it: all that a short run can tell."""
+    """Whether validation fell well in the second half of the time before the rate fell: all that a young curve can tell."""
     at, validation = curve.judged("step"), curve.validation
     steady = validation[at <= max(at[1], facts.cooldown[0] if facts.cooldown else at[-1])]
-    return bool(steady[-1] < 0.99 * steady[-2])
+    return bool(steady[-1] < 0.98 * steady[len(steady) // 2 - 1])
 
 
 # -- the lines ---------------------------------------------------------------------------------------------------
