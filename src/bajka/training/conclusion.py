@@ -113,9 +113,10 @@ def _limit(limit: Limit, curve: Curve, facts: Facts) -> str:
                 f"fit. Start anew with --learning-rate {facts.usual_rate:.1g}, or leave it out."
             )
         case "neither":
+            larger = "" if facts.fine_tuned else " A larger model may learn more from this text."
             return (
-                f"Neither text nor time was the limit: {read}, and the last tenth of the run changed the validation "
-                f"loss by only {max(0.0, tenth):.3f}. A larger model may learn more from this text."
+                f"Neither text nor time was the limit: {read}, and the last tenth of the run changed the validation loss by "
+                f"only {max(0.0, tenth):.3f}.{larger}"
             )
 
 
