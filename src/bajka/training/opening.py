@@ -23,6 +23,7 @@ from bajka.model.transformer import Transformer
 from bajka.tokenizer import Tokenizer
 from bajka.training.average import Average
 from bajka.training.clock import Clock
+from bajka.training.facts import text_facts
 from bajka.training.inputs import Inputs
 from bajka.training.life import Life, comparable, resumed_settings
 from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
@@ -107,11 +108,13 @@ def _plan_document(plan: Plan, inputs: Inputs, machine: Machine, settings: Setti
             "texts": [_absolute(one) for one in settings.corpus.texts],
             **asdict(inputs.facts),
             "content_bytes": inputs.data.validation.bytes,
+            **text_facts(inputs.data.train, inputs.tokenizer.vocab_size),
         },
         "asked": comparable(settings),
         "settings": wishes(settings),
         "clock": None,
         "rollbacks": [],
+        "advice": [],
         "finished": None,
         "planned_at": time.strftime("%Y-%m-%d %H:%M:%S"),
     }

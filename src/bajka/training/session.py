@@ -22,7 +22,7 @@ from bajka.training.saving import check_disk, keep_as_best, save
 from bajka.training.schedule import Cooldown
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
-from bajka.training.telling import announce, note_losses, note_samples, note_step
+from bajka.training.telling import announce, coach, note_losses, note_samples, note_step
 from bajka.training.trackers import open_trackers
 from bajka.training.trouble import roll_back, use_less_memory
 
@@ -231,6 +231,7 @@ class Session:
         if self.world.speaks:
             self._guarded("sample", lambda: note_samples(self), alone=True)
             self.record.flush()  # together and last: what a crash leaves out is done again
+            coach(self)
         self.pace.evaluation = self.clock.seconds() - began
 
     def _losses(self) -> Losses:

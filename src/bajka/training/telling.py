@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from bajka.errors import BajkaError
 from bajka.hardware import used_memory
 from bajka.model.estimate import flops_per_token
+from bajka.training.coach import advise
+from bajka.training.conclusion import conclude
+from bajka.training.dashboard import duration
+from bajka.training.facts import facts_of
 from bajka.training.look import Losses, samples, say_named
 from bajka.training.mixed import describe_mixture
 from bajka.training.steps import StepReport
@@ -100,6 +106,35 @@ def note_losses(session: Session, losses: Losses, *, improved: bool) -> None:
     )
     for named in say_named(losses, session.inputs, session.run):
         session.log.note(named)
+
+
+def coach(session: Session) -> None:
+    """Say what the curve so far calls for: each piece of advice once in a run."""
+    facts = facts_of(session.plan_file, run=session.run.path, gpu_unused=_gpu_unused(session))
+    given = session.plan_file.setdefault("advice", [])
+    for advice in advise(session.run.metrics(), facts, given=given):
+        session.log.say(f"Coach: {advice.text}")
+        given.append(advice.name)
+        session.run.write_plan(session.plan_file)
+
+
+def last_words(session: Session) -> None:
+    """How long it took, which model is the best, what came of the plan, what limited the result, what to type next."""
+    run, best = session.run, session.run.read_pointer("best") or {}
+    session.log.say(
+        f"Finished {session.state.step:,} steps in {duration(session.clock.seconds())}. The best model is that of step "
+        f"{best.get('step', 0):,} (validation loss {best.get('val_loss', float('nan')):.4f}): {run.model}"
+    )
+    facts = facts_of(session.plan_file, run=run.path, gpu_unused=_gpu_unused(session))
+    prompt = (session.inputs.openings or ("",))[0]
+    for line in conclude(run.metrics(), facts, prompt=prompt) or [
+        f'Write with it: bajka generate {run.path} "{prompt}"'
+    ]:
+        session.log.say(line)
+
+
+def _gpu_unused(session: Session) -> bool:
+    return session.machine.kind == "cpu" and torch.cuda.is_available()
 
 
 def note_samples(session: Session) -> None:

@@ -12,7 +12,6 @@ from bajka.distributed import join_world
 from bajka.errors import DiskError, Interrupted, SettingsError
 from bajka.run import Run, open_run
 from bajka.training.clock import Clock
-from bajka.training.dashboard import duration
 from bajka.training.lasting import lasting
 from bajka.training.life import find_run, with_more_text
 from bajka.training.opening import data_folder, open_session
@@ -20,6 +19,7 @@ from bajka.training.plots import draw_plots
 from bajka.training.record import Log
 from bajka.training.session import Session
 from bajka.training.signals import Signals
+from bajka.training.telling import last_words
 from bajka.training.view import ConsoleView, SilentView, View
 
 __all__ = ["data_folder", "train"]
@@ -93,15 +93,9 @@ def _draw(session: Session) -> None:
 
 
 def _end(session: Session) -> None:
-    """The last words: how long it took, the best loss, what to type next."""
-    run, state = session.run, session.state
+    """What is left to do when a run has come to its end."""
     _draw(session)
-    seconds = session.clock.seconds()
-    session.plan_file["finished"] = {"step": state.step, "seconds": round(seconds, 1)}
-    run.write_plan(session.plan_file)
-    best = run.read_pointer("best") or {}
-    session.log.say(
-        f"Finished {state.step:,} steps in {duration(seconds)}. The best model is that of step {best.get('step', 0):,} "
-        f"(validation loss {best.get('val_loss', float('nan')):.4f}): {run.model}"
-    )
-    session.log.say(f'Write with it: bajka generate {run.path} "{(session.inputs.openings or ("",))[0]}"')
+    seconds = round(session.clock.seconds(), 1)
+    session.plan_file["finished"] = {"step": session.state.step, "seconds": seconds}
+    session.run.write_plan(session.plan_file)
+    last_words(session)
