@@ -100,7 +100,7 @@ def test_what_the_first_process_does_alone_is_given_to_all(found: list[dict[str,
 def test_an_error_of_the_first_process_reaches_the_others(found: list[dict[str, Any]]) -> None:
     assert found[0]["error"] == ["CorpusError", "There are no texts."]
     assert found[1]["error"] == [
-        "BajkaError",
+        "PeerError",
         "The first process of this job stopped: CorpusError: There are no texts.",
     ]
 

@@ -241,6 +241,9 @@ class HardwareSettings(Section):
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile: auto uses it when it pays.")
     deterministic: bool = Field(False, description="Bit-identical results on CUDA too, somewhat slower.")
     threads: int | None = Field(None, ge=1, description="CPU threads (default: all).")
+    shard: Literal["auto", "on", "off"] = Field(
+        "auto", description="Spread the weights over the processes of torchrun: auto where one device is too small."
+    )
 
 
 class Settings(Section):

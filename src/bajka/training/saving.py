@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from bajka.checkpoint.checkpoint import Checkpoint, save_checkpoint
 from bajka.checkpoint.model_folder import write_model_folder
@@ -13,8 +15,10 @@ from bajka.distributed import World
 from bajka.errors import NumericsError
 from bajka.hardware import Machine
 from bajka.model.convert import load_hugging_face_weights
+from bajka.model.transformer import Transformer
 from bajka.training.plan import Plan
 from bajka.training.schedule import Cooldown
+from bajka.training.sharding import gathered_model, is_sharded, keep_own
 
 if TYPE_CHECKING:
     from bajka.training.session import Session
@@ -22,26 +26,30 @@ if TYPE_CHECKING:
 
 def save(session: Session, *, best: bool = False, before_cooldown: bool = False) -> None:
     """A checkpoint of this moment, durable when this returns; weights that are no numbers are never saved."""
-    session.world.first(lambda: _save(session, best=best, before_cooldown=before_cooldown))
+    state, world = session.state, session.world
+    model, tensors = gathered_model(state.model, world), state.optimizer.state(world)
+    world.first(lambda: _save(session, model, tensors, best=best, before_cooldown=before_cooldown))
 
 
-def _save(session: Session, *, best: bool, before_cooldown: bool) -> None:
+def _save(
+    session: Session, model: Transformer, tensors: dict[str, Tensor], *, best: bool, before_cooldown: bool
+) -> None:
     state = session.state
-    _refuse_broken_weights(session)
+    _refuse_broken_weights(session, model)
     session.record.flush()
     save_checkpoint(
         session.run,
         state.step,
-        write_model=lambda folder: write_model_folder(folder, state.model, session.inputs.tokenizer),
-        tensors=state.optimizer.state(),
+        write_model=lambda folder: write_model_folder(folder, model, session.inputs.tokenizer),
+        tensors=tensors,
         state=saved_state(session),
         best={"val_loss": session.best_loss} if best else None,
         before_cooldown=before_cooldown,
     )
 
 
-def _refuse_broken_weights(session: Session) -> None:
-    for name, parameter in session.state.model.named_parameters():
+def _refuse_broken_weights(session: Session, model: Transformer) -> None:
+    for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise NumericsError(
                 f"The weights of {name} are no longer numbers at step {session.state.step}. The last checkpoint is good: "
@@ -61,14 +69,14 @@ def saved_state(session: Session) -> dict[str, Any]:
         "scaler": None if state.scaler is None else state.scaler.state_dict(),
         "best_loss": session.best_loss if session.best_loss < float("inf") else None,
         "active_seconds": session.clock.seconds(),
-        "machine": machine_facts(session.machine, session.plan, session.world),
+        "machine": machine_facts(session.machine, session.plan, session.world) | {"sharded": is_sharded(state.model)},
     }
 
 
 def restore(session: Session, checkpoint: Checkpoint) -> None:
     """Take over a checkpoint: weights, optimizer, position; says what differs from where it was made."""
     saved, state, source = checkpoint.state, session.state, str(checkpoint.folder)
-    load_hugging_face_weights(state.model, checkpoint.weights, source=source)
+    load_weights(state.model, checkpoint.weights, source=source)
     state.optimizer.load(checkpoint.tensors, source=source)
     state.step, state.position, state.skipped = saved["step"], saved["position"], list(saved["skipped"])
     decided = session.plan_file["clock"]
@@ -81,10 +89,21 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     session.best_loss = min(known, default=float("inf"))
     session.clock = replace(session.clock, earlier=float(saved["active_seconds"]))
     session.resumed = True
-    now = machine_facts(session.machine, session.plan, session.world)
+    now = machine_facts(session.machine, session.plan, session.world) | {"sharded": is_sharded(state.model)}
     changed = [f"{k} {saved['machine'].get(k)} -> {v}" for k, v in now.items() if saved["machine"].get(k) != v]
     if changed:
         session.log.say(f"Continues, but not to the same bits: {', '.join(changed)}.")
+
+
+def load_weights(model: Transformer, weights: Mapping[str, Tensor], *, source: str) -> None:
+    """Copy a stock file's tensors into a model; each process keeps its part where the model is sharded."""
+    if not is_sharded(model):
+        load_hugging_face_weights(model, weights, source=source)
+        return
+    plain = Transformer(model.config)
+    load_hugging_face_weights(plain, weights, source=source)
+    for mine, full in zip(model.parameters(), plain.parameters(), strict=True):
+        keep_own(mine, full)
 
 
 def machine_facts(machine: Machine, plan: Plan, world: World) -> dict[str, Any]:

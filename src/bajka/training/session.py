@@ -19,6 +19,7 @@ from bajka.training.plan import Plan
 from bajka.training.record import Log, Record
 from bajka.training.saving import save
 from bajka.training.schedule import Cooldown
+from bajka.training.sharding import whole
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
 
@@ -123,7 +124,8 @@ class Session:
         plateau = self.state.plateau
         if plateau is None or step % plateau.every_steps:
             return
-        loss = validation_loss(self.state.model, self.inputs, self.plan, self.machine).loss
+        with whole(self.state.model):
+            loss = validation_loss(self.state.model, self.inputs, self.plan, self.machine).loss
         if plateau.look(self.world.largest(loss)):
             self.log.say(
                 f"Step {step:,}: validation has not improved; the rate is now {plateau.share:.3g} of its peak."
@@ -215,6 +217,10 @@ class Session:
 
     def _evaluate(self) -> bool:
         """Losses and samples, written down and said; gives whether the validation loss is the best so far."""
+        with whole(self.state.model):
+            return self._evaluate_whole()
+
+    def _evaluate_whole(self) -> bool:
         began = self.clock.seconds()
         losses = both_losses(self.state.model, self.inputs, self.plan, self.machine)
         validation = self.world.largest(losses.validation.loss)  # the same on all processes, to the last bit
