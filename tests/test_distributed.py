@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import bajka
-from bajka.distributed import World, join_world
+from bajka.distributed import World, join_world, network_warning
 from bajka.distributed.world import buckets
 from bajka.errors import BajkaError, SettingsError
 from jobs import together, train_together
@@ -120,6 +120,14 @@ def test_half_a_job_is_refused_with_what_is_missing(monkeypatch: pytest.MonkeyPa
         SettingsError, match=r"WORLD_SIZE = 2 .* MASTER_ADDR, MASTER_PORT is not set. Start them with torchrun"
     ):
         join_world().__enter__()
+
+
+def test_a_job_over_the_network_is_told_to_keep_to_a_trusted_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_ADDR", "10.0.0.7")
+    assert "(10.0.0.7), without passwords" in str(network_warning(World(0, 2)))
+    assert network_warning(World()) is None
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert network_warning(World(0, 2)) is None
 
 
 def test_buckets_keep_the_order_and_split_only_between_tensors() -> None:

@@ -45,7 +45,8 @@ class Peers:
 
     def __init__(self, store: Store, rank: int, size: int) -> None:
         self.rank, self.size = rank, size
-        self._store = PrefixStore("bajka", store)
+        meeting = store.add(f"bajka/meetings/{rank}", 1)  # one process may train several times
+        self._store = PrefixStore(f"bajka/{meeting}", store)
         self._beats = [""] * size
         self._silent = [0] * size
         self._since_ended = 0

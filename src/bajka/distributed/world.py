@@ -178,6 +178,16 @@ def on_one_host() -> bool:
     return os.environ.get("MASTER_ADDR", "127.0.0.1") in ("127.0.0.1", "localhost", "::1")
 
 
+def network_warning(world: World) -> str | None:
+    """What a person should know of the connections of a job, if anything."""
+    if world.size == 1 or on_one_host():
+        return None
+    return (
+        f"The processes of this job talk over the network ({os.environ['MASTER_ADDR']}), without passwords: use one that "
+        "you trust."
+    )
+
+
 def _loopback() -> str | None:
     """The name of the interface that nobody outside can reach: gloo listens on a public one where the host has a name."""
     names = [name for _, name in socket.if_nameindex()] if hasattr(socket, "if_nameindex") else []
