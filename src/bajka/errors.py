@@ -12,6 +12,7 @@
     │   └── MissingExtraError 3   an optional library is not installed
     ├── DamagedFileError      4   a file is cut, altered or hostile
     ├── NumericsError         5   a loss or a weight stopped being a number
+    ├── PeerError             1   another process of the job ended: its exit code, 1 if it just vanished
     └── Interrupted         130   Ctrl-C (130), SIGTERM (143) or a closed terminal (129), after the state was saved
 
 The number is the exit code of the command line. Each message says what is wrong, the value, and what to do.
@@ -91,12 +92,33 @@ class NumericsError(BajkaError):
     exit_code = 5
 
 
+class PeerError(BajkaError):
+    """Another process of the same job ended, so this one does; `exit_code` is the other's where it is known."""
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class Interrupted(BajkaError):
     """Stopped by a signal after the state was saved; `exit_code` is 128 plus the signal's number."""
 
     def __init__(self, message: str, *, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+_SAID = "(told by another process of this job)"
+
+
+def mark_said(error: BaseException) -> None:
+    """Note that another process tells the person of `error`."""
+    error.add_note(_SAID)
+
+
+def was_said(error: BaseException) -> bool:
+    """Whether another process tells the person of `error`, so that this one keeps silent."""
+    return _SAID in getattr(error, "__notes__", ())
 
 
 @contextmanager

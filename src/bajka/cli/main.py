@@ -76,7 +76,7 @@ def run(arguments: list[str]) -> int:
 
 def _guarded(command: str, rest: list[str]) -> int:
     """Run a command; every foreseen trouble becomes a sentence on standard error and its exit code."""
-    from bajka.errors import BajkaError
+    from bajka.errors import BajkaError, was_said
 
     try:
         from bajka.cli.arguments import parse
@@ -84,7 +84,8 @@ def _guarded(command: str, rest: list[str]) -> int:
         function = getattr(importlib.import_module(f"bajka.cli.commands.{command}"), command)
         parse(function, command, rest)()
     except BajkaError as error:
-        complain(str(error))
+        if not was_said(error):
+            complain(str(error))
         return error.exit_code
     except BrokenPipeError:
         return 0  # `| head` closed our output: not an error

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bajka.errors import DamagedFileError
+from bajka.training.sharding import keep_own
 
 Weights = dict[str, Tensor]
 
@@ -38,6 +39,11 @@ class Average:
         self.kept: list[Weights] = []
         """ "ema": the average alone. "epochs": the weights at the ends of the last epochs, the oldest first."""
         self._epoch = 0
+
+    @property
+    def most_kept(self) -> int:
+        """How many copies of the weights it keeps in the end."""
+        return 1 if self.plan.kind == "ema" else self.plan.epochs
 
     @property
     def ready(self) -> bool:
@@ -101,7 +107,8 @@ class Average:
             value = state.get(f"average.{place}.{name}")
             if value is None or value.shape != parameter.shape:
                 raise DamagedFileError(f"The average of the weights in {source} does not fit this model: {name}.")
-            found[name] = parameter.detach().clone().copy_(value)
+            found[name] = parameter.detach().clone()
+            keep_own(found[name], value)
         return found
 
 

@@ -61,6 +61,7 @@ MAY_CHANGE = frozenset(
         "compile",
         "deterministic",
         "threads",
+        "shard",
     ]
 )
 """Settings that may differ when a run goes on: rate, length, intervals, prompts, hardware. Shape, tokenizer, data and

@@ -33,6 +33,7 @@ from bajka.training.record import Log
 from bajka.training.saving import restore
 from bajka.training.schedule import Patience, Plateau
 from bajka.training.session import Session
+from bajka.training.sharding import shard, sharded_memory, wants_shards, wants_shards_here
 from bajka.training.steps import TrainingState
 from bajka.training.trackers import check_trackers
 
@@ -51,7 +52,7 @@ def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
     settings = life.settings
     machine = find_machine(settings.hardware)
     base = load_model(settings.train.from_model) if settings.train.from_model else None
-    document = world.first(lambda: _prepare(life, machine, base, log))
+    document = world.first(lambda: _prepare(life, machine, base, log, world))
     tokenizer = None if base is None else base.tokenizer.with_start()
     inputs = open_all(settings, document["data"], tokenizer=tokenizer, say=lambda line: None)
     model = Transformer(Plan.from_dict(document["plan"]).model)
@@ -62,7 +63,7 @@ def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
     return _session(life, document, machine, inputs, model, log, clock, world)
 
 
-def _prepare(life: Life, machine: Machine, base: LoadedModel | None, log: Log) -> dict[str, Any]:
+def _prepare(life: Life, machine: Machine, base: LoadedModel | None, log: Log, world: World) -> dict[str, Any]:
     """Prepare the data and make the plan; gives what plan.json holds. Nothing of the run is written before all is well."""
     settings, run = life.settings, life.run
     log.say(f"Machine: {machine.name}, {machine.precision}.")
@@ -75,7 +76,10 @@ def _prepare(life: Life, machine: Machine, base: LoadedModel | None, log: Log) -
         matmul_rate=rate,
         imported=None if base is None else base.model.config,
     )
-    check_memory(plan.expected_memory_bytes, machine, what="Training this model")
+    need = plan.expected_memory_bytes
+    if wants_shards_here(settings.hardware.shard, need, machine, world):
+        need = sharded_memory(need, plan.model, processes=world.size)
+    check_memory(need, machine, what="Training this model")
     for line in describe(plan):
         log.say(line)
     document = _plan_document(plan, inputs, machine, settings) | {"matmul_rate": round(rate)}
@@ -232,6 +236,9 @@ def _session(
         stopper = Patience(plan.early_stopping_every_steps, plan.early_stopping - 1)
     if plan.average.kind != "none":
         average = Average(plan.average)
+    if wants_shards(life.settings.hardware.shard, plan.expected_memory_bytes, machine, world):
+        log.say(f"The weights are spread over {world.size} processes (FSDP2), without torch.compile.")
+        shard(model, machine, world)
     model.gradient_checkpointing, model.loss_chunk = plan.gradient_checkpointing, plan.loss_chunk
     state = TrainingState.new(
         model.to(machine.device), plan.recipe, machine, plateau=plateau, stopper=stopper, average=average

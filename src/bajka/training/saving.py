@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,76 +16,93 @@ from bajka.checkpoint.run_folder import RunFolder
 from bajka.checkpoint.space import check_space, checkpoint_bytes
 from bajka.distributed import World
 from bajka.errors import DamagedFileError, NumericsError
-from bajka.hardware import Machine
 from bajka.model.convert import load_hugging_face_weights, to_hugging_face_weights
-from bajka.training.plan import Plan
+from bajka.model.transformer import Transformer
 from bajka.training.schedule import Cooldown
+from bajka.training.sharding import gather, gathered_model, is_sharded, keep_own
 from bajka.training.steps import TrainingState
 
 if TYPE_CHECKING:
     from bajka.training.session import Session
 
 
+@dataclass(frozen=True)
+class _Snapshot:
+    """What is written of a moment: whole tensors, on the first process; of the others only what they have anyway.
+
+    `average` is the model's average in the names of its file; empty when there is none.
+    """
+
+    model: Transformer
+    tensors: dict[str, Tensor]
+    average: dict[str, Tensor]
+
+
 def save(session: Session, *, before_cooldown: bool = False) -> None:
-    """A checkpoint of this moment, durable when this returns.
+    """A checkpoint of this moment, durable when this returns. All processes call it together.
 
     Raises `NumericsError`, and writes nothing, when a weight or a tensor of the optimizer is no number.
     """
-    session.world.first(lambda: _save(session, before_cooldown=before_cooldown))
+    shot = _snapshot(session.state, session.world)
+    _refuse_broken(shot, session.world)
+    session.world.first(lambda: _save(session, shot, before_cooldown=before_cooldown))
 
 
 def check_disk(session: Session) -> None:
     """Before the first step: warn, or raise `DiskError`, when the disk has no room for this run's checkpoints."""
-    session.world.first(lambda: check_space(session.run, _bytes_of(session), say=session.log.say))
+    shot = _snapshot(session.state, session.world)
+    session.world.first(lambda: check_space(session.run, _bytes_of(session, shot), say=session.log.say))
 
 
-def _bytes_of(session: Session) -> int:
-    state = session.state
-    averages = 0 if state.average is None else 2  # as part of the state, and as a model
-    size = checkpoint_bytes(state.model, session.inputs.tokenizer, state.optimizer.state())
-    return size + averages * sum(p.nbytes for p in state.model.parameters())
+def _bytes_of(session: Session, shot: _Snapshot) -> int:
+    state, weights = session.state, sum(p.nbytes for p in shot.model.parameters())
+    kept = 0 if state.average is None else state.average.most_kept - len(state.average.kept) + 1  # one as a model
+    return checkpoint_bytes(shot.model, session.inputs.tokenizer, shot.tensors) + kept * weights
 
 
-def _save(session: Session, *, before_cooldown: bool) -> None:
-    state = session.state
-    tensors = saved_tensors(state)
-    refuse_broken(dict(state.model.named_parameters()) | tensors)
+def _snapshot(state: TrainingState, world: World) -> _Snapshot:
+    tensors, average = state.optimizer.state(world), dict[str, Tensor]()
+    if state.average is not None:
+        kept = state.average.state()
+        tensors |= gather(kept, world) if is_sharded(state.model) else kept
+        if state.average.ready:
+            with state.average.in_place_of(state.model):
+                averaged = gathered_model(state.model, world)
+                if world.speaks:
+                    average = {name: tensor.clone() for name, tensor in to_hugging_face_weights(averaged).items()}
+    return _Snapshot(gathered_model(state.model, world), tensors, average)
+
+
+def _refuse_broken(shot: _Snapshot, world: World) -> None:
+    """Raise `NumericsError`, on all processes, when something in a snapshot is not a number."""
+    named = dict(shot.model.named_parameters()) | shot.tensors if world.speaks else {}
+    floating = ((name, tensor) for name, tensor in named.items() if tensor.is_floating_point())
+    broken = next((name for name, tensor in floating if not bool(torch.isfinite(tensor).all())), "")
+    if world.agree(bool(broken)):
+        raise NumericsError(f"What training keeps in {broken or 'the first process'} is no longer a number")
+
+
+def _save(session: Session, shot: _Snapshot, *, before_cooldown: bool) -> None:
+    def write_model(folder: Path) -> None:
+        write_model_folder(folder, shot.model, session.inputs.tokenizer)
+        if shot.average:
+            save_tensors(folder / AVERAGE, shot.average)
+
     session.record.flush()
     save_checkpoint(
         session.run,
-        state.step,
-        write_model=lambda folder: _write_models(session, folder),
-        tensors=tensors,
+        session.state.step,
+        write_model=write_model,
+        tensors=shot.tensors,
         state=saved_state(session),
         before_cooldown=before_cooldown,
-        needs=_bytes_of(session),
+        needs=_bytes_of(session, shot),
     )
-
-
-def _write_models(session: Session, folder: Path) -> None:
-    """The model as it is; and, in the same names, the average of the weights when there is one."""
-    state = session.state
-    write_model_folder(folder, state.model, session.inputs.tokenizer)
-    if state.average is not None and state.average.ready:
-        with state.average.in_place_of(state.model):
-            save_tensors(folder / AVERAGE, to_hugging_face_weights(state.model))
 
 
 def keep_as_best(session: Session, loss: float, *, average: bool) -> None:
     """The checkpoint of this step holds the best model so far: as it is, or as the average of its weights."""
     mark_best(session.run, step=session.state.step, val_loss=loss, average=average)
-
-
-def refuse_broken(tensors: Mapping[str, Tensor]) -> None:
-    """Raise `NumericsError` when one of `tensors` holds something that is not a number."""
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise NumericsError(f"What training keeps in {name} is no longer a number")
-
-
-def saved_tensors(state: TrainingState) -> dict[str, Tensor]:
-    """Every tensor of the state but the weights, by stable names; the tensors themselves, not copies."""
-    return state.optimizer.state() | ({} if state.average is None else state.average.state())
 
 
 def saved_state(session: Session) -> dict[str, Any]:
@@ -101,7 +118,7 @@ def saved_state(session: Session) -> dict[str, Any]:
         "scaler": None if state.scaler is None else state.scaler.state_dict(),
         "active_seconds": session.clock.seconds(),
         "pace": session.pace.state(),
-        "machine": machine_facts(session.machine, session.plan, session.world),
+        "machine": machine_facts(session),
         "plan": session.plan_file,  # should plan.json be damaged
     }
 
@@ -115,7 +132,7 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     if "pace" in saved:
         session.pace.load(saved["pace"])
     session.resumed = True
-    now = machine_facts(session.machine, session.plan, session.world)
+    now = machine_facts(session)
     changed = [f"{k} {saved['machine'].get(k)} -> {v}" for k, v in now.items() if saved["machine"].get(k) != v]
     if changed:
         session.log.say(f"Continues, but not to the same bits: {', '.join(changed)}.")
@@ -124,7 +141,7 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
 def take_over(session: Session, checkpoint: Checkpoint) -> None:
     """Make the state that of a checkpoint: weights, optimizer, averages, position, rate."""
     saved, state, source = checkpoint.state, session.state, str(checkpoint.folder)
-    load_hugging_face_weights(state.model, checkpoint.weights, source=source)
+    _load_weights(state.model, checkpoint.weights, source=source)
     state.optimizer.load(checkpoint.tensors, source=source)
     if state.average is not None:
         state.average.load(checkpoint.tensors, state.model, source=source)
@@ -155,8 +172,9 @@ def best_loss(run: RunFolder) -> float:
         return float("inf")
 
 
-def machine_facts(machine: Machine, plan: Plan, world: World) -> dict[str, Any]:
+def machine_facts(session: Session) -> dict[str, Any]:
     """What must be the same for the same bits."""
+    machine, plan = session.machine, session.plan
     return {
         "device": machine.kind,
         "name": machine.name,
@@ -164,6 +182,18 @@ def machine_facts(machine: Machine, plan: Plan, world: World) -> dict[str, Any]:
         "precision": machine.precision,
         "compile": plan.compile,
         "torch": machine.torch_version,
-        "processes": world.size,
+        "processes": session.world.size,
+        "sharded": is_sharded(session.state.model),
         "micro_batch_size": plan.micro_batch_size,
     }
+
+
+def _load_weights(model: Transformer, weights: Mapping[str, Tensor], *, source: str) -> None:
+    """Copy a stock file's tensors into a model; each process keeps its part where the model is sharded."""
+    if not is_sharded(model):
+        load_hugging_face_weights(model, weights, source=source)
+        return
+    plain = Transformer(model.config)
+    load_hugging_face_weights(plain, weights, source=source)
+    for mine, full in zip(model.parameters(), plain.parameters(), strict=True):
+        keep_own(mine, full)

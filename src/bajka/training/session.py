@@ -20,6 +20,7 @@ from bajka.training.pulse import Pulse
 from bajka.training.record import Log, Record
 from bajka.training.saving import check_disk, keep_as_best, save
 from bajka.training.schedule import Cooldown
+from bajka.training.sharding import whole
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
 from bajka.training.telling import announce, coach, note_losses, note_samples, note_step
@@ -145,7 +146,8 @@ class Session:
         ]
         if not looking:
             return
-        loss = self.world.largest(validation_loss(state.model, self.inputs, self.plan, self.machine).loss)
+        with whole(state.model):
+            loss = self.world.largest(validation_loss(state.model, self.inputs, self.plan, self.machine).loss)
         for one in looking:
             if one.look(loss):
                 what = (
@@ -228,18 +230,21 @@ class Session:
                 self.world.first(lambda: keep_as_best(self, loss, average=average))
             if self.world.speaks:
                 note_losses(self, losses, improved=improved)
+        with whole(self.state.model):
+            if self.world.speaks:
+                self._guarded("sample", lambda: note_samples(self), alone=True)
         if self.world.speaks:
-            self._guarded("sample", lambda: note_samples(self), alone=True)
             self.record.flush()  # together and last: what a crash leaves out is done again
             coach(self)
         self.pace.evaluation = self.clock.seconds() - began
 
     def _losses(self) -> Losses:
         state = self.state
-        losses = losses_of(state.model, self.inputs, self.plan, self.machine)
+        with whole(state.model):
+            losses = losses_of(state.model, self.inputs, self.plan, self.machine)
         if state.average is None or not state.average.ready:
             return losses
-        with state.average.in_place_of(state.model):
+        with state.average.in_place_of(state.model), whole(state.model):
             return replace(losses, average=validation_loss(state.model, self.inputs, self.plan, self.machine))
 
     def _guarded(self, what: str, look: Callable[[], T], *, alone: bool = False) -> T | None:

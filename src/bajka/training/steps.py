@@ -15,8 +15,9 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,9 +26,11 @@ from bajka.errors import NumericsError
 from bajka.hardware import Machine
 from bajka.model.transformer import Transformer
 from bajka.tokens import Batch, Batches, Mixture
+from bajka.tokens.batches import IGNORED
 from bajka.training.average import Average
 from bajka.training.optimizer import Optimizer, Recipe
 from bajka.training.schedule import Cooldown, Patience, Plateau, Schedule
+from bajka.training.sharding import is_shard, is_sharded
 
 _GIVE_UP_AFTER = 10  # unusable steps in a row
 
@@ -177,18 +180,21 @@ def accumulate_gradients(
     for parameter in parameters:
         parameter.grad = None
     counted = max(1, batch.counted)
-    first, last = world.share(len(batch.inputs))
+    sharded = is_sharded(model)
     total = torch.zeros((), device=machine.device)
-    for number, start in enumerate(range(first, last, micro_batch_size)):
-        rows = batch.rows(start, min(start + micro_batch_size, last))
+    for number, rows in enumerate(micro_batches(batch, world, micro_batch_size, together=sharded)):
         key_randomness(model, seed, state.step, number, world.rank)
         inputs, targets = (torch.from_numpy(a).to(machine.device) for a in (rows.inputs, rows.targets))
-        x, rotation = model.embed(inputs, dtype=machine.dtype)
-        loss = loss_function(x, rotation, targets) / counted
+        if sharded:  # the look-up is part of what gathers the weights
+            loss = model.loss(inputs, targets, dtype=machine.dtype) / counted
+        else:
+            x, rotation = model.embed(inputs, dtype=machine.dtype)
+            loss = loss_function(x, rotation, targets) / counted
         (loss if state.scaler is None else state.scaler.scale(loss)).backward()
         total += loss.detach()
     world.sum(total)
-    world.sum_gradients(parameters)
+    if not sharded:
+        world.sum_gradients(parameters)
     if state.scaler is not None:
         _unscale(state.scaler, parameters)
     norm = (
@@ -196,7 +202,21 @@ def accumulate_gradients(
         if clip
         else torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     )
-    return float(total), float(norm)
+    return float(total), float(norm.full_tensor() if is_shard(norm) else norm)
+
+
+def micro_batches(batch: Batch, world: World, size: int, *, together: bool) -> Iterator[Batch]:
+    """The rows of this process, some at a time.
+
+    Where weights are gathered for each (`together`), all processes get equally many: the last ones of those with fewer
+    rows count for nothing.
+    """
+    first, last = world.share(len(batch.inputs))
+    yield from (batch.rows(start, min(start + size, last)) for start in range(first, last, size))
+    if together:
+        most = -(-len(batch.inputs) // world.size)  # rows of the process that has most
+        nothing = replace(batch.rows(0, 1), targets=np.full_like(batch.targets[:1], IGNORED))
+        yield from [nothing] * (-(-most // size) - -(-(last - first) // size))
 
 
 def key_randomness(model: Transformer, seed: int, *place: int) -> None:

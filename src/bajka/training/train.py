@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bajka.config import Settings, settings_with
-from bajka.distributed import join_world
+from bajka.distributed import join_world, network_warning
 from bajka.errors import DiskError, Interrupted, SettingsError
 from bajka.run import Run, open_run
 from bajka.training.clock import Clock
@@ -57,8 +57,9 @@ def train(
         log = Log(life.run.log_file, view)
         if life.state != "finished":
             world.first(lambda: stack.enter_context(life.run.lock()))
-        for line in life.said:
-            log.say(line)
+        for line in (network_warning(world), *life.said):
+            if line is not None:
+                log.say(line)
         if life.state != "finished":
             _go(open_session(life, log, clock, world))
     return open_run(life.run.path)
