@@ -14,7 +14,8 @@ from bajka.config import Settings
 from bajka.errors import DamagedFileError, SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
-from bajka.model.estimate import flops_per_token, parameters, training_memory
+from bajka.model.estimate import flops_per_token, parameters
+from bajka.model.memory import Load, training_memory
 from bajka.training.optimizer import Recipe
 from bajka.training.recipe import LITTLE_TEXT_EPOCHS, plan_dropout, plan_recipe, plan_schedule
 from bajka.training.schedule import Schedule
@@ -130,9 +131,7 @@ def make_plan(
         expected_steps=steps,
         expected_epochs=epochs,
         expected_tokens_per_second=tokens_per_second,
-        expected_memory_bytes=training_memory(
-            model, micro_batch_size=micro, bytes_per_activation=4 if machine.precision == "fp32" else 2
-        ),
+        expected_memory_bytes=training_memory(model, _load(machine), micro_batch_size=micro),
         reasons=c.reasons,
         notes=_notes(facts, model, epochs),
     )
@@ -226,13 +225,13 @@ def _batch(machine: Machine, minutes: float | None, context: int, windows_per_ep
 def _micro(machine: Machine, model: ModelConfig, batch: int) -> int:
     """The largest power-of-two share of the batch whose estimate stays below half of the free memory."""
     size = batch
-    bytes_ = 4 if machine.precision == "fp32" else 2
-    while (
-        size > 1
-        and training_memory(model, micro_batch_size=size, bytes_per_activation=bytes_) > machine.memory_bytes / 2
-    ):
+    while size > 1 and training_memory(model, _load(machine), micro_batch_size=size) > machine.memory_bytes / 2:
         size = -(-size // 2)
     return size
+
+
+def _load(machine: Machine) -> Load:
+    return Load(bytes_per_activation=4 if machine.precision == "fp32" else 2, device=machine.kind)
 
 
 def _steps(
