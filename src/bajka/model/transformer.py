@@ -17,8 +17,7 @@ from bajka.model.cache import Cache
 from bajka.model.config import ModelConfig
 from bajka.model.estimate import attention_width
 from bajka.model.loss import head_loss, widen
-
-_PLAIN_UP_TO = 512  # tokens: beyond, the (T, T) weights cost more memory than the products save time
+from bajka.model.memory import PLAIN_ATTENTION_UP_TO
 
 
 class Linear(nn.Linear):
@@ -92,7 +91,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, causal: bool
     the short contexts of small models (docs/experiments.md, "Attention on a CPU").
     """
     T = q.shape[2]
-    if mask is not None or not causal or q.device.type != "cpu" or q.dtype != torch.bfloat16 or T > _PLAIN_UP_TO:
+    if (
+        mask is not None
+        or not causal
+        or q.device.type != "cpu"
+        or q.dtype != torch.bfloat16
+        or T > PLAIN_ATTENTION_UP_TO
+    ):
         return F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=mask is None and causal, dropout_p=dropout
         )

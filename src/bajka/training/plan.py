@@ -14,7 +14,8 @@ from bajka.config import Settings
 from bajka.errors import DamagedFileError, SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
-from bajka.model.estimate import flops_per_token, parameters, training_memory
+from bajka.model.estimate import flops_per_token, parameters
+from bajka.model.memory import Fit, Load, fit
 from bajka.training.average import AveragePlan
 from bajka.training.optimizer import Recipe
 from bajka.training.recipe import LITTLE_TEXT_EPOCHS, NO_AVERAGE, plan_average, plan_dropout, plan_recipe, plan_schedule
@@ -108,8 +109,8 @@ def make_plan(
     epochs = steps * batch / windows_per_epoch
     model = plan_dropout(settings, model, epochs, c, imported=imported is not None)
     recipe = plan_recipe(settings, model, epochs, c, imported=imported is not None)
-    micro = min(batch, settings.train.micro_batch_size or _micro(machine, model, batch))
-    c.take("micro_batch_size", settings.train.micro_batch_size, micro, "what fits in memory at once")
+    average = plan_average(settings, steps, c)
+    fitted = _fit(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
     evaluation_windows = c.take(
         "evaluation_windows",
         settings.evaluation.evaluation_windows,
@@ -128,7 +129,7 @@ def make_plan(
         schedule=plan_schedule(settings, steps, minutes, c, imported=imported is not None),
         minutes=minutes,
         global_batch_size=batch,
-        micro_batch_size=micro,
+        micro_batch_size=fitted.micro_batch_size,
         windows=settings.train.windows,
         stride=settings.train.stride,
         seed=settings.train.seed,
@@ -138,14 +139,12 @@ def make_plan(
         expected_steps=steps,
         expected_epochs=epochs,
         expected_tokens_per_second=tokens_per_second,
-        expected_memory_bytes=training_memory(
-            model, micro_batch_size=micro, bytes_per_activation=4 if machine.precision == "fp32" else 2
-        ),
-        average=plan_average(settings, steps, c),
+        expected_memory_bytes=fitted.bytes,
+        average=average,
         early_stopping=settings.schedule.early_stopping,
         early_stopping_every_steps=settings.schedule.early_stopping_every_steps or evaluate_every,
-        gradient_checkpointing=bool(settings.train.gradient_checkpointing),
-        loss_chunk=settings.train.loss_chunk,
+        gradient_checkpointing=fitted.gradient_checkpointing,
+        loss_chunk=fitted.loss_chunk,
         reasons=c.reasons,
         notes=_notes(facts, model, epochs),
     )
@@ -236,16 +235,42 @@ def _batch(machine: Machine, minutes: float | None, context: int, windows_per_ep
     return wanted
 
 
-def _micro(machine: Machine, model: ModelConfig, batch: int) -> int:
-    """The largest power-of-two share of the batch whose estimate stays below half of the free memory."""
-    size = batch
-    bytes_ = 4 if machine.precision == "fp32" else 2
-    while (
-        size > 1
-        and training_memory(model, micro_batch_size=size, bytes_per_activation=bytes_) > machine.memory_bytes / 2
-    ):
-        size = -(-size // 2)
-    return size
+def _fit(
+    settings: Settings,
+    model: ModelConfig,
+    recipe: Recipe,
+    average: AveragePlan,
+    machine: Machine,
+    batch: int,
+    *,
+    compiled: bool,
+    c: Choices,
+) -> Fit:
+    """What is in memory at once, so that a step stays below half of what a CPU has free, or 85 % of a GPU's."""
+    wish = settings.train
+    load = Load(
+        bytes_per_activation=4 if machine.precision == "fp32" else 2,
+        optimizer=recipe.optimizer,
+        compiled=compiled,
+        averages={"none": 0, "ema": 1, "epochs": average.epochs}[average.kind],
+        device=machine.kind,
+    )
+    found = fit(
+        model,
+        load,
+        budget=int(machine.memory_bytes * (0.5 if machine.kind == "cpu" else 0.85)),
+        global_batch_size=batch,
+        micro_batch_size=None if wish.micro_batch_size is None else min(batch, wish.micro_batch_size),
+        loss_chunk=wish.loss_chunk,
+        gradient_checkpointing=wish.gradient_checkpointing,
+    )
+    c.take("micro_batch_size", wish.micro_batch_size, found.micro_batch_size, "what fits in memory at once")
+    if found.loss_chunk is not None:
+        c.take("loss_chunk", wish.loss_chunk, found.loss_chunk, "logits of so many tokens at a time: less memory")
+    if found.gradient_checkpointing:
+        why = "it would not fit otherwise; a third more time"
+        c.take("gradient_checkpointing", wish.gradient_checkpointing, True, why)
+    return found
 
 
 def _steps(
