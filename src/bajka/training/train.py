@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from bajka.checkpoint.checkpoint import remove_old
 from bajka.config import Settings, settings_with
 from bajka.distributed import join_world
 from bajka.errors import Interrupted
@@ -72,6 +73,7 @@ def _go(session: Session) -> None:
 def _end(session: Session) -> None:
     """The last words: how long it took, the best loss, what to type next."""
     run, state = session.run, session.state
+    remove_old(run)  # killed while it removed some after the last save, a run is taken up here, with nothing to save
     draw_plots(run)
     seconds = session.clock.seconds()
     session.plan_file["finished"] = {"step": state.step, "seconds": round(seconds, 1)}
