@@ -71,6 +71,26 @@ def test_a_few_kills_at_random_moments_change_no_bit(place: ShootingRange, recip
     count(record_property, kill_and_go_on(place, recipe, kills=A_FEW[recipe], seed=1))
 
 
+def killed_at(place: ShootingRange, operation: int) -> bool:
+    """A run that is killed before that operation and started again ends as one that was not; gives whether it hit."""
+    out = place.run(f"cosine-at-{operation}")
+    killed = place.start("cosine", out, Fault(operation=operation)).killed
+    assert not killed or place.start("cosine", out).code == 0
+    assert_same_end(bajka.open_run(out), place.whole("cosine")[0])
+    return killed
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(1800)
+def test_kills_at_every_operation_after_the_last_step_leave_nothing_over(
+    place: ShootingRange, record_property: Any
+) -> None:
+    place.whole("cosine")
+    ended = place.start("cosine", place.run("cosine-counted"))  # as all later ones, on texts that are prepared
+    first, last = ended.operations_before(f"step {ended.steps[-1]}"), ended.operations
+    count(record_property, sum(killed_at(place, number) for number in range(first + 1, last + 1)))
+
+
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("recipe", RECIPES)

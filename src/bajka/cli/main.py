@@ -6,10 +6,13 @@ import difflib
 import errno
 import importlib
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 STARTED = time.monotonic()
 """When this process began, for the clock of `--minutes`."""
@@ -46,11 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (0 when all went well; see `bajka.errors` for the others)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nothing leaves the computer unless it is shared
-    try:
-        code = run(arguments)
-    except KeyboardInterrupt:
-        complain("Stopped. What was saved before is intact.")
-        code = 130
+    with _noticed_ctrl_c() as pressed:
+        try:
+            code = run(arguments)
+        except (KeyboardInterrupt, Exception) as error:
+            if not pressed and not isinstance(error, KeyboardInterrupt):
+                raise
+            complain("Stopped. What was saved before is intact.")
+            code = 130
     _let_go_of_output()
     sys.exit(code)
 
@@ -113,6 +119,30 @@ def complain(sentence: str) -> None:
     """An error for a person, on standard error, if that is still there."""
     with suppress(OSError):
         print(f"bajka: {sentence}", file=sys.stderr)
+
+
+@contextmanager
+def _noticed_ctrl_c() -> Iterator[list[int]]:
+    """A list that is not empty once Ctrl-C was pressed.
+
+    `KeyboardInterrupt` alone does not tell: pressed while numpy or torch is imported it is swallowed there, and something
+    else fails later ("module 'numpy' has no attribute 'matrix'").
+    """
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _let_go_of_output() -> None:

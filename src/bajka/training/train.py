@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from bajka.checkpoint.checkpoint import remove_old
 from bajka.config import Settings, settings_with
 from bajka.distributed import join_world, network_warning
 from bajka.errors import DiskError, Interrupted, SettingsError
@@ -95,6 +96,7 @@ def _draw(session: Session) -> None:
 
 def _end(session: Session) -> None:
     """What is left to do when a run has come to its end."""
+    remove_old(session.run)  # killed while it removed some after the last save, a run is taken up here, with nothing to save
     _draw(session)
     seconds = round(session.clock.seconds(), 1)
     session.plan_file["finished"] = {"step": session.state.step, "seconds": seconds}
