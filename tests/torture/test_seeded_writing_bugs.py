@@ -54,12 +54,12 @@ def caught(disk: FaultyDisk, scene: Scene, folder: Path, *, bug: str, planted: b
         noted = [at for at, one in enumerate(operations, 1) if re.match(r"fsync .*journal", f"{one.what} {one.path}")]
         states = [
             (at, seed)
-            for seed in range(3 if of_runs else 8)
+            for seed in range(3 if of_runs else 40)
             for at in (range(1, len(operations)) if of_runs else noted)
         ]
         return any(
             lost_power(disk, seen, folder / "state", at=at, seed=7 * at + seed, work=work, heals=not of_runs, bug=name)
-            for at, seed in (states if planted else states[:: 10 if of_runs else 4])
+            for at, seed in (states if planted else states[:: len(states) // 20])
         )
     fault, pattern = WHERE[bug]
     for at in matching(operations, pattern):
