@@ -29,9 +29,27 @@ def test_lines_wait_until_there_is_room(tmp_path: Path, monkeypatch: pytest.Monk
             lines.add(line)
             lines.write()
     assert len(warnings) == 1
-    assert warnings[0].endswith("Training goes on; these lines are kept and tried again later.")
+    assert warnings[0].endswith("Training goes on; lines that are not written yet are tried again later.")
     lines.write()
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+def test_a_line_that_was_written_but_not_synced_is_not_written_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    lines = Lines(tmp_path / "log", warnings.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: _refuse())
+        lines.add("one")
+        lines.write(durably=True)
+    lines.write(durably=True)
+    assert (tmp_path / "log").read_text() == "one\n"
+    assert len(warnings) == 1
+
+
+def _refuse() -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_a_board_that_fails_is_closed_and_the_numbers_go_on(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
@@ -57,7 +58,8 @@ class StoreWriter:
 
     def __exit__(self, *problem: object) -> None:
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # what could not be written was said before, and is tried again by closing
+                file.close()
 
     @property
     def place(self) -> dict[str, int]:

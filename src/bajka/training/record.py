@@ -68,6 +68,7 @@ class Lines:
             return
         try:
             durable.append_line(self.file, "\n".join(self._waiting))
+            self._waiting = []
             if durably:
                 with disk_errors("write", self.file):
                     durable.sync_file(self.file)
@@ -75,9 +76,9 @@ class Lines:
         except DiskError as error:
             if not self._failed:
                 self._failed = True
-                self._warn(f"Warning: {error} Training goes on; these lines are kept and tried again later.")
+                self._warn(f"Warning: {error} Training goes on; lines that are not written yet are tried again later.")
         else:
-            self._waiting, self._failed = [], False
+            self._failed = False
 
 
 class Record:
