@@ -43,14 +43,16 @@ main(sys.argv[4:])
 WISHES = TINY | {"steps": 2000, "evaluate_every_steps": 2000, "save_every_steps": 4}
 
 
-def torchrun(folder: Path, what: str, rank: int, *, processes: int = 2) -> subprocess.Popen[str]:
+def torchrun(
+    folder: Path, what: str, rank: int, *, processes: int = 2, steps: int = WISHES["steps"]
+) -> subprocess.Popen[str]:
     """A job of the command line in which something happens to one process after the first checkpoints."""
     texts, out, script = tales_file(folder), folder / "run", folder / "faulty.py"
     script.write_text(FAULTY, encoding="utf-8")
     options = [f"--nproc-per-node={processes}", f"--master-port={free_port()}"]
     command = [sys.executable, "-m", "torch.distributed.run", *options, str(script), what, str(rank), str(out)]
     command += ["train", str(texts), "--out", str(out)]
-    for name, value in WISHES.items():
+    for name, value in (WISHES | {"steps": steps}).items():
         values = [value] if isinstance(value, str | int) else list(value)
         command += [f"--{name.replace('_', '-')}", *map(str, values)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -91,13 +93,12 @@ def test_a_killed_process_ends_the_job_with_its_name(tmp_path: Path, record_prop
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_job_with_a_killed_process_goes_on_to_the_same_bits(tmp_path: Path, rank: int, record_property: Any) -> None:
     record_property("injected", 1)
-    code, complaints = ended(torchrun(tmp_path, "SIGKILL", rank))
+    code, complaints = ended(torchrun(tmp_path, "SIGKILL", rank, steps=60))
     assert code != 0
     assert [line.startswith(f"bajka: Process {rank} of 2") for line in complaints] == [True]
-    run = finish(tmp_path)
-    wishes = WISHES | {"steps": bits(run)["step"], "out": str(tmp_path / "whole")}
-    train_together([(tmp_path / "tales.txt", wishes)])
-    assert bits(run) == bits(bajka.open_run(tmp_path / "whole"))
+    whole = WISHES | {"steps": 60, "out": str(tmp_path / "whole")}
+    train_together([(tmp_path / "run", {}), (tmp_path / "tales.txt", whole)])
+    assert bits(bajka.open_run(tmp_path / "run")) == bits(bajka.open_run(tmp_path / "whole"))
     record_property("survived", 1)
 
 
