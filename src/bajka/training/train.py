@@ -96,7 +96,9 @@ def _draw(session: Session) -> None:
 
 def _end(session: Session) -> None:
     """What is left to do when a run has come to its end."""
-    remove_old(session.run)  # killed while it removed some after the last save, a run is taken up here, with nothing to save
+    remove_old(
+        session.run
+    )  # killed while it removed some after the last save, a run is taken up here, with nothing to save
     _draw(session)
     seconds = round(session.clock.seconds(), 1)
     session.plan_file["finished"] = {"step": session.state.step, "seconds": seconds}
