@@ -1,4 +1,4 @@
-"""Record the curves that the coach's tests read: `python benchmarks/coach_curves.py tests/training/curves [NAME ...]`.
+"""Record the curves that the coach's tests read: `python benchmarks/coach_curves.py tests/coaching/curves [NAME ...]`.
 
 Each is a real run of a minute or less on one thread, over the built-in tales or over made-up text; kept are the run's
 plan.json without paths and every k-th line of its metrics.jsonl, as columns.
@@ -19,13 +19,13 @@ from unittest import mock
 import torch
 
 import bajka
+from bajka.coaching.facts import text_facts
 from bajka.corpus.tales import write_tales
 from bajka.evaluation.loss import windows_loss
 from bajka.tokens.store import open_token_data, token_set
-from bajka.training.facts import text_facts
 from bajka.training.session import Session
 from bajka.training.steps import StepReport
-from bajka.training.view import SilentView
+from bajka.watching.view import SilentView
 
 SHAPE: dict[str, Any] = {
     "n_layer": 2,

@@ -137,12 +137,6 @@ def warm_up() -> None:
     import torch
     import torch._dynamo  # the optimizers import it when the first of them is made
 
-    import bajka.corpus
-    import bajka.export.card
-    import bajka.generation.write
-    import bajka.tokenizer.train
-    import bajka.training.plots
-    import bajka.training.train  # noqa: F401
     from bajka.characters import count_text
     from bajka.corpus.near import sketches
     from tiny import tiny_model
@@ -263,7 +257,7 @@ def watched(pipe: int, fatal: int) -> Callable[[str], None]:
 
 def train(tell: Callable[[str], None], *, texts: str, wishes: dict[str, Any], step_seconds: float | None) -> None:
     """A tiny run that tells its steps and sentences."""
-    from bajka.training.view import SilentView
+    from bajka.watching.view import SilentView
     from tiny_runs import HandClock, train_tiny
 
     hand = HandClock()
@@ -281,8 +275,8 @@ def train(tell: Callable[[str], None], *, texts: str, wishes: dict[str, Any], st
 
 def prepare(tell: Callable[[str], None], *, texts: str, parent: str, wishes: dict[str, Any]) -> None:
     """Texts to ids, with a commit every few kilobytes."""
-    from bajka.config import settings_with
     from bajka.corpus import gathering
+    from bajka.settings import settings_with
     from bajka.tokens import prepare as preparing
     from bajka.training.inputs import prepare_inputs
 

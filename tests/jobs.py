@@ -15,7 +15,7 @@ import json, os, signal, sys
 import torch.distributed as dist
 import bajka
 from bajka.errors import BajkaError
-from bajka.training.view import SilentView
+from bajka.watching.view import SilentView
 
 class Told(SilentView):
     def __init__(self, stop):

@@ -22,7 +22,7 @@ from tiny_runs import bits
 TRAIN = """
 import json, sys
 import bajka
-from bajka.training.view import SilentView
+from bajka.watching.view import SilentView
 
 class Told(SilentView):
     def say(self, line):

@@ -1,4 +1,4 @@
-"""The recorded curves of tests/training/curves (made by benchmarks/coach_curves.py), and what a session makes of them."""
+"""The recorded curves of tests/coaching/curves (made by benchmarks/coach_curves.py), and what a session makes of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bajka.training.coach import Advice, advise
-from bajka.training.facts import Facts, facts_of
+from bajka.coaching.coach import Advice, advise
+from bajka.coaching.facts import Facts, facts_of
 
-FOLDER = Path(__file__).parent / "training" / "curves"
+FOLDER = Path(__file__).parent / "coaching" / "curves"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 
 

@@ -17,11 +17,11 @@ import bajka
 from bajka.config import HardwareSettings
 from bajka.distributed import World
 from bajka.hardware import Machine, find_machine
+from bajka.planning.recipe import Recipe
+from bajka.planning.schedule import Schedule
 from bajka.tokens import Batches
 from bajka.tokens.store import token_set
 from bajka.training import steps as steps_room
-from bajka.training.optimizer import Recipe
-from bajka.training.schedule import Schedule
 from bajka.training.steps import StepReport, TrainingState, steps
 from resuming import differences
 from tiny import byte_tokenizer, tiny_model

@@ -12,7 +12,7 @@ from bajka.checkpoint.run_folder import RunFolder
 from bajka.corpus.tales import write_tales
 from bajka.training.clock import Clock
 from bajka.training.steps import StepReport
-from bajka.training.view import SilentView
+from bajka.watching.view import SilentView
 
 TINY: dict[str, Any] = {
     "n_layer": 2,

@@ -20,8 +20,8 @@ from bajka import durable
 from bajka.checkpoint.checkpoint import AVERAGE, find_checkpoint, mark_best, read_checkpoint, save_checkpoint
 from bajka.checkpoint.model_folder import load_model, save_tensors, write_model_folder
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import settings_with
 from bajka.errors import DamagedFileError, DiskError
+from bajka.settings import settings_with
 from tiny import byte_tokenizer, tiny_model
 from tiny_runs import checkpoints
 

@@ -14,7 +14,8 @@ from bajka.checkpoint.run_folder import RunFolder
 from bajka.checkpoint.space import check_space, checkpoint_bytes
 from bajka.errors import DiskError
 from bajka.hardware import Machine
-from bajka.training.optimizer import Optimizer, Recipe
+from bajka.planning.recipe import Recipe
+from bajka.training.optimizer import Optimizer
 from tiny import FAMILIES, byte_tokenizer, tiny_model
 
 MACHINE = Machine("cpu", "a computer", "fp32", 1, 1 << 34, False, "2")

@@ -171,7 +171,7 @@ def test_watch_ends_well_with_control_c(bajka: Bajka, tiny_run: Path, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr("time.sleep", interrupt)
-    monkeypatch.setattr("bajka.training.watch.condition_of", lambda run: "training")
+    monkeypatch.setattr("bajka.watching.watch.condition_of", lambda run: "training")
     assert bajka("watch", tiny_run).code == 0
 
 

@@ -16,7 +16,8 @@ from bajka.model import ModelConfig
 from bajka.model.families import feed_forward_width, preset
 from bajka.model.memory import Load, default_chunk, fit, training_memory
 from bajka.model.transformer import Transformer
-from bajka.training.optimizer import Optimizer, Recipe
+from bajka.planning.recipe import Recipe
+from bajka.training.optimizer import Optimizer
 from tiny import FAMILIES, tiny_config
 
 FP32, BF16 = Load(4, "adamw"), Load(2, "muon")

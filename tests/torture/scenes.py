@@ -23,10 +23,10 @@ from bajka.checkpoint.model_folder import load_model, write_model_folder
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.hardware import find_machine
 from bajka.model.transformer import Transformer
+from bajka.planning.plan import Plan
 from bajka.tokenizer import Tokenizer
-from bajka.training.plan import Plan
-from bajka.training.plots import draw_plots
 from bajka.training.steps import TrainingState
+from bajka.watching.plots import draw_plots
 from tiny_runs import TINY, Stopped, Watcher, bits, go_on, stop_at, tales_file, train_tiny
 
 RUN: dict[str, Any] = TINY | {
@@ -252,7 +252,7 @@ _DATED = ("journal.jsonl", "sources.json")
 
 def prepare(folder: Path, *, texts: str) -> dict[str, Any]:
     """Read, clean, split, learn a tokenizer, encode into `folder`; gives the hashes of all files made."""
-    from bajka.config import settings_with
+    from bajka.settings import settings_with
     from bajka.tokens import prepare as preparing
     from bajka.training.inputs import prepare_inputs
 

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from bajka.errors import DamagedFileError
-from bajka.training.average import Average, AveragePlan
+from bajka.planning.recipe import AveragePlan
+from bajka.training.average import Average
 from tiny_runs import Stopped, Watcher, bits, go_on, stop_at, tales_file, train_tiny
 
 

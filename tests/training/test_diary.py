@@ -11,7 +11,7 @@ import pytest
 from bajka import durable
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import DiskError
-from bajka.training.record import Lines, Record
+from bajka.watching.record import Lines, Record
 from tiny_runs import Watcher, bits, tales_file, train_tiny
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bajka import durable
 from bajka.errors import RunError, SettingsError
-from bajka.training.schedule import Patience
+from bajka.planning.schedule import Patience
 from tiny_runs import Stopped, Watcher, bits, go_on, stop_at, tales_file, train_tiny
 
 STUCK: dict[str, Any] = {"steps": 200, "learning_rate": 1e-9, "adamw_learning_rate": 1e-9, "early_stopping": 3}

@@ -14,8 +14,8 @@ import bajka
 from bajka import durable
 from bajka.checkpoint.model_folder import load_model, write_model_folder
 from bajka.checkpoint.run_folder import RunFolder, read_lines
-from bajka.config import settings_with
 from bajka.errors import ModelError, NumericsError, RunError, SettingsError
+from bajka.settings import settings_with
 from bajka.training.inputs import name_of
 from tiny import byte_tokenizer, tiny_model
 from tiny_runs import Stopped, Watcher, bits, checkpoints, go_on, stop_at, tales_file, train_tiny

@@ -13,7 +13,7 @@ import bajka
 from bajka import durable
 from bajka.checkpoint.model_folder import write_model_folder
 from bajka.errors import BajkaError, CorpusError, RunError, SettingsError, TokenizerError
-from bajka.training.plots import draw_plots
+from bajka.watching.plots import draw_plots
 from tiny import byte_tokenizer, tiny_model
 from tiny_runs import Stopped, Watcher, bits, go_on, stop_at, tales_file, train_tiny
 

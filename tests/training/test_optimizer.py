@@ -10,7 +10,8 @@ from torch import Tensor
 
 from bajka.errors import DamagedFileError
 from bajka.model.transformer import Transformer
-from bajka.training.optimizer import Optimizer, Recipe, _block_matrices
+from bajka.planning.recipe import Recipe
+from bajka.training.optimizer import Optimizer, _block_matrices
 from tiny import some_ids, tiny_model
 
 Name = Literal["muon", "adamw", "adam"]

@@ -10,7 +10,7 @@ import pytest
 
 import bajka
 from bajka.hardware import cpp_compiler, native_bf16
-from bajka.training.view import ConsoleView
+from bajka.watching.view import ConsoleView
 from tiny_runs import Stopped, Watcher, bits, go_on, stop_at, tales_file, train_tiny
 
 needs_bf16 = pytest.mark.skipif(not native_bf16("cpu"), reason="this CPU has no native bf16")

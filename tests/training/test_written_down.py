@@ -11,7 +11,7 @@ import pytest
 
 import bajka
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.training.plots import draw_plots
+from bajka.watching.plots import draw_plots
 from tiny_runs import Stopped, Watcher, go_on, stop_at, tales_file, train_tiny
 
 STEP_KEYS = {"step", "tokens", "epoch", "seconds", "train_loss", "learning_rate", "gradient_norm", "tokens_per_second"}

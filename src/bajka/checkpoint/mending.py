@@ -14,8 +14,8 @@ from bajka.checkpoint.checkpoint import find_checkpoint, publish_model, verify
 from bajka.checkpoint.opened import check_model
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.checkpoint.sealed import read_manifest
-from bajka.config import settings_from, wishes
 from bajka.errors import DamagedFileError, SettingsError
+from bajka.settings import settings_from, wishes
 
 
 def mend_plan(run: RunFolder) -> list[str]:

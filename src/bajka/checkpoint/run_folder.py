@@ -18,8 +18,9 @@ import tomli_w
 
 from bajka import durable
 from bajka.checkpoint.sealed import read_sealed, write_sealed
-from bajka.config import Settings, load_settings, wishes
+from bajka.config import Settings
 from bajka.errors import DamagedFileError, RunError, disk_errors
+from bajka.settings import load_settings, wishes
 
 
 class RunFolder:

@@ -9,25 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from bajka.errors import DamagedFileError
+from bajka.planning.recipe import AveragePlan
 from bajka.training.sharding import keep_own
 
 Weights = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class AveragePlan:
-    """Which average, the largest decay a step of "ema", and of how many epochs "epochs" is the mean."""
-
-    kind: Literal["none", "ema", "epochs"]
-    decay: float
-    epochs: int
 
 
 class Average:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bajka.training.schedule import Cooldown, Schedule
+from bajka.planning.schedule import Cooldown, Schedule
 
 _SUDDEN = 3.0  # times the usual step: a GPU whose driver moves memory to the system's (WSL) instead of failing
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bajka.checkpoint.model_folder import LoadedModel
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import Settings, settings_with
+from bajka.config import Settings
 from bajka.errors import InputError, RunError, SettingsError, TokenizerError
 from bajka.progress import Progress
+from bajka.settings import settings_with
 from bajka.tokenizer import TRAINED_TO_SIZE, Tokenizer
 from bajka.tokens import TokenData
 from bajka.training.inputs import Further, Say, name_after, open_inputs, prepare_inputs

@@ -15,13 +15,13 @@ import numpy as np
 from bajka.config import Settings
 from bajka.corpus import Corpus, Split, Template, read_corpus, split_documents
 from bajka.errors import CorpusError, SettingsError
+from bajka.planning.plan import CorpusFacts
 from bajka.progress import Progress, silent
 from bajka.tokenizer import TRAINED_TO_SIZE, Tokenizer, choose_vocab_size, gguf_note, train_tokenizer
 from bajka.tokens.foreign import is_token_folder, open_foreign_bins
 from bajka.tokens.mixture import PARTS, weights_of
 from bajka.tokens.prepare import prepare
 from bajka.tokens.store import TokenData, open_token_data
-from bajka.training.plan import CorpusFacts
 
 Say = Callable[[str], None]
 

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from bajka.checkpoint.mending import mend_plan
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import SECTION_OF, Settings, settings_from, settings_with, wishes
+from bajka.config import Settings
 from bajka.errors import RunError
+from bajka.planning.plan import Plan
+from bajka.planning.recipe import plan_average
+from bajka.planning.shape import Choices
+from bajka.settings import SECTION_OF, settings_from, settings_with, wishes
 from bajka.training.inputs import name_of
-from bajka.training.plan import Plan
-from bajka.training.recipe import plan_average
-from bajka.training.shape import Choices
 
 LENGTHS = ("minutes", "steps", "epochs")
 

@@ -13,9 +13,9 @@ from bajka.generation.sampling import Sampling
 from bajka.generation.write import Text, generate, measure_speed
 from bajka.hardware import Machine
 from bajka.model.transformer import Transformer
+from bajka.planning.plan import Plan
 from bajka.tokens import TokenSet
 from bajka.training.inputs import Inputs
-from bajka.training.plan import Plan
 
 
 @dataclass(frozen=True)

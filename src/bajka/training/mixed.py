@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from bajka.checkpoint.model_folder import LoadedModel, load_model
-from bajka.config import Settings, settings_with
+from bajka.config import Settings
 from bajka.corpus import Document
 from bajka.entries import RESERVED
 from bajka.errors import TokenizerError
+from bajka.planning.plan import Plan
 from bajka.progress import Progress, silent
+from bajka.settings import settings_with
 from bajka.tokenizer import Tokenizer
 from bajka.tokens import Batches, Mixture, TokenData, TokenSet
 from bajka.tokens.leaks import without_held_out
@@ -34,7 +36,6 @@ from bajka.training.inputs import (
     prepare_inputs,
     say_sizes,
 )
-from bajka.training.plan import Plan
 from bajka.training.sources import (
     Source,
     blaming,

@@ -15,27 +15,28 @@ from bajka.checkpoint.checkpoint import find_checkpoint, read_checkpoint
 from bajka.checkpoint.mending import mend_pointers
 from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import Settings, wishes
+from bajka.coaching.facts import text_facts
+from bajka.config import Settings
 from bajka.distributed import World
 from bajka.errors import RunError
 from bajka.hardware import Machine, check_memory, find_machine, matmul_rate
 from bajka.model.transformer import Transformer
+from bajka.planning.plan import Plan, describe, make_plan
+from bajka.planning.schedule import Patience, Plateau
+from bajka.settings import wishes
 from bajka.tokenizer import Tokenizer
 from bajka.training.average import Average
 from bajka.training.clock import Clock
-from bajka.training.facts import text_facts
 from bajka.training.inputs import Inputs
 from bajka.training.life import Life, comparable, resumed_settings
 from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
-from bajka.training.plan import Plan, describe, make_plan
 from bajka.training.pulse import died_of_memory
-from bajka.training.record import Log
 from bajka.training.saving import restore
-from bajka.training.schedule import Patience, Plateau
 from bajka.training.session import Session
 from bajka.training.sharding import shard, sharded_memory, wants_shards, wants_shards_here
 from bajka.training.steps import TrainingState
-from bajka.training.trackers import check_trackers
+from bajka.watching.record import Log
+from bajka.watching.trackers import check_trackers
 
 
 def open_session(life: Life, log: Log, clock: Clock, world: World) -> Session:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from bajka.distributed import World
 from bajka.errors import DamagedFileError
 from bajka.model.transformer import Linear, Transformer
+from bajka.planning.recipe import Recipe
 from bajka.training.muon import Muon
 from bajka.training.sharding import gather, is_shard, is_sharded, keep_own
 
@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     from bajka.training.sharded_muon import ShardedMuon
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Numbers of the optimizer, all resolved. Rates are peaks; the schedule multiplies them."""
-
-    optimizer: Literal["muon", "adamw", "adam"]
-    learning_rate: float
-    adamw_learning_rate: float
-    weight_decay: float
-    momentum: float
-    beta1: float
-    beta2: float
-    gradient_clip: float
 
 
 class Optimizer:

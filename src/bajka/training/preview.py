@@ -9,14 +9,15 @@ from pathlib import Path
 import tomli_w
 
 from bajka.checkpoint.model_folder import LoadedModel, load_model
-from bajka.config import SECTION_OF, Settings, wishes
+from bajka.config import Settings
 from bajka.hardware import find_machine, matmul_rate
+from bajka.planning.plan import CorpusFacts, Plan, describe, make_plan
 from bajka.progress import Progress, silent
+from bajka.settings import SECTION_OF, wishes
 from bajka.tokenizer import Tokenizer
 from bajka.tokens.store import TokenData, token_set
 from bajka.training.earlier import check_replay, check_wished_tokenizer
 from bajka.training.inputs import facts_of, given_tokens, make_tokenizer
-from bajka.training.plan import CorpusFacts, Plan, describe, make_plan
 from bajka.training.sources import Source, read_source, sources_of, voice, without_leaks
 
 

@@ -18,7 +18,7 @@ from bajka.distributed import World
 from bajka.errors import DamagedFileError, NumericsError
 from bajka.model.convert import load_hugging_face_weights, to_hugging_face_weights
 from bajka.model.transformer import Transformer
-from bajka.training.schedule import Cooldown
+from bajka.planning.schedule import Cooldown
 from bajka.training.sharding import gather, gathered_model, is_sharded, keep_own
 from bajka.training.steps import TrainingState
 

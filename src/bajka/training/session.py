@@ -11,21 +11,21 @@ from bajka.config import Settings
 from bajka.distributed import World
 from bajka.errors import Interrupted, NumericsError
 from bajka.hardware import Machine, out_of_memory
+from bajka.planning.plan import Plan
+from bajka.planning.schedule import Cooldown
 from bajka.training.clock import Clock, Pace, decide_cooldown
 from bajka.training.inputs import Inputs
 from bajka.training.look import Losses, losses_of, validation_loss
 from bajka.training.mixed import batches_of
-from bajka.training.plan import Plan
 from bajka.training.pulse import Pulse
-from bajka.training.record import Log, Record
 from bajka.training.saving import check_disk, keep_as_best, save
-from bajka.training.schedule import Cooldown
 from bajka.training.sharding import whole
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
 from bajka.training.telling import announce, coach, note_losses, note_samples, note_step
-from bajka.training.trackers import open_trackers
 from bajka.training.trouble import roll_back, use_less_memory
+from bajka.watching.record import Log, Record
+from bajka.watching.trackers import open_trackers
 
 T = TypeVar("T")
 

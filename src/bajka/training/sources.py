@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from bajka.config import Settings, settings_with
+from bajka.config import Settings
 from bajka.corpus import Document, Split
 from bajka.corpus.across import without_held_out
 from bajka.corpus.sources import find_sources
@@ -16,6 +16,7 @@ from bajka.entries import RESERVED
 from bajka.errors import CorpusError, InputError, SettingsError
 from bajka.formats import parse_overrides
 from bajka.progress import Progress, silent
+from bajka.settings import settings_with
 from bajka.tokens.foreign import is_token_folder
 from bajka.training.inputs import Say, name_after, name_of, read_and_split, read_texts
 

@@ -23,13 +23,14 @@ from torch import Tensor
 
 from bajka.distributed import World
 from bajka.errors import NumericsError
-from bajka.hardware import Machine
+from bajka.hardware import Machine, out_of_memory
 from bajka.model.transformer import Transformer
+from bajka.planning.recipe import Recipe
+from bajka.planning.schedule import Cooldown, Patience, Plateau, Schedule
 from bajka.tokens import Batch, Batches, Mixture
 from bajka.tokens.batches import IGNORED
 from bajka.training.average import Average
-from bajka.training.optimizer import Optimizer, Recipe
-from bajka.training.schedule import Cooldown, Patience, Plateau, Schedule
+from bajka.training.optimizer import Optimizer
 from bajka.training.sharding import is_shard, is_sharded
 
 _GIVE_UP_AFTER = 10  # unusable steps in a row
@@ -181,18 +182,26 @@ def accumulate_gradients(
         parameter.grad = None
     counted = max(1, batch.counted)
     sharded = is_sharded(model)
-    total = torch.zeros((), device=machine.device)
-    for number, rows in enumerate(micro_batches(batch, world, micro_batch_size, together=sharded)):
-        key_randomness(model, seed, state.step, number, world.rank)
-        inputs, targets = (torch.from_numpy(a).to(machine.device) for a in (rows.inputs, rows.targets))
-        if sharded:  # the look-up is part of what gathers the weights
-            loss = model.loss(inputs, targets, dtype=machine.dtype) / counted
-        else:
-            x, rotation = model.embed(inputs, dtype=machine.dtype)
-            loss = loss_function(x, rotation, targets) / counted
-        (loss if state.scaler is None else state.scaler.scale(loss)).backward()
-        total += loss.detach()
+    total, full = torch.zeros(2, device=machine.device), None  # the loss, and processes without memory
+    try:
+        for number, rows in enumerate(micro_batches(batch, world, micro_batch_size, together=sharded)):
+            key_randomness(model, seed, state.step, number, world.rank)
+            inputs, targets = (torch.from_numpy(a).to(machine.device) for a in (rows.inputs, rows.targets))
+            if sharded:  # the look-up is part of what gathers the weights
+                loss = model.loss(inputs, targets, dtype=machine.dtype) / counted
+            else:
+                x, rotation = model.embed(inputs, dtype=machine.dtype)
+                loss = loss_function(x, rotation, targets) / counted
+            (loss if state.scaler is None else state.scaler.scale(loss)).backward()
+            total[0] += loss.detach()
+    except RuntimeError as error:
+        if world.size == 1 or sharded or not out_of_memory(error):
+            raise
+        full = error  # the others wait for this process: all go back together
+        total[1] += 1
     world.sum(total)
+    if world.size > 1 and float(total[1]):
+        raise torch.OutOfMemoryError("A process of this job is out of memory") from full
     if not sharded:
         world.sum_gradients(parameters)
     if state.scaler is not None:
@@ -202,7 +211,7 @@ def accumulate_gradients(
         if clip
         else torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     )
-    return float(total), float(norm.full_tensor() if is_shard(norm) else norm)
+    return float(total[0]), float(norm.full_tensor() if is_shard(norm) else norm)
 
 
 def micro_batches(batch: Batch, world: World, size: int, *, together: bool) -> Iterator[Batch]:

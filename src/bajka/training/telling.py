@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bajka.coaching.coach import advise
+from bajka.coaching.conclusion import conclude
+from bajka.coaching.facts import facts_of
 from bajka.errors import BajkaError
 from bajka.hardware import used_memory
 from bajka.model.estimate import flops_per_token
-from bajka.training.coach import advise
-from bajka.training.conclusion import conclude
-from bajka.training.dashboard import duration
-from bajka.training.facts import facts_of
 from bajka.training.look import Losses, samples, say_named
 from bajka.training.mixed import describe_mixture
 from bajka.training.steps import StepReport
+from bajka.watching.dashboard import duration
 
 if TYPE_CHECKING:
     from bajka.training.session import Session

@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from bajka.checkpoint.checkpoint import remove_old
-from bajka.config import Settings, settings_with
+from bajka.config import Settings
 from bajka.distributed import join_world, network_warning
 from bajka.errors import DiskError, Interrupted, SettingsError
 from bajka.run import Run, open_run
+from bajka.settings import settings_with
 from bajka.training.clock import Clock
-from bajka.training.lasting import lasting
 from bajka.training.life import find_run, with_more_text
 from bajka.training.opening import data_folder, open_session
-from bajka.training.plots import draw_plots
-from bajka.training.record import Log
 from bajka.training.session import Session
 from bajka.training.signals import Signals
 from bajka.training.telling import last_words
-from bajka.training.view import ConsoleView, SilentView, View
+from bajka.watching.lasting import lasting
+from bajka.watching.plots import draw_plots
+from bajka.watching.record import Log
+from bajka.watching.view import ConsoleView, SilentView, View
 
 __all__ = ["data_folder", "train"]
 

@@ -22,11 +22,11 @@ def watch(run: Annotated[str, tyro.conf.Positional], once: bool = False, story: 
 
     folder = RunFolder.open(run)
     if story:
-        from bajka.training.story import show_story
+        from bajka.watching.story import show_story
 
         show_story(folder, console())
         return
-    from bajka.training.watch import watch as follow
+    from bajka.watching.watch import watch as follow
 
     try:
         follow(folder, console=console(), once=once)

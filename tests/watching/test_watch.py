@@ -15,7 +15,7 @@ from rich.text import Text
 import bajka
 from bajka import durable
 from bajka.checkpoint.run_folder import RunFolder, json_line
-from bajka.training.watch import Follower, Tail, condition_of, watch
+from bajka.watching.watch import Follower, Tail, condition_of, watch
 from tiny_runs import Stopped, Watcher, stop_at, tales_file, train_tiny
 
 
@@ -160,7 +160,7 @@ def test_lines_that_are_no_json_are_passed_over(beginning: RunFolder) -> None:
 def test_steps_can_be_followed_before_the_first_evaluation_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bajka.training.record._TOGETHER_SECONDS", 0.0)
+    monkeypatch.setattr("bajka.watching.record._TOGETHER_SECONDS", 0.0)
     seen: list[int] = []
 
     def look(report: Any) -> None:

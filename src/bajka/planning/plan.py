@@ -16,11 +16,18 @@ from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters
 from bajka.model.memory import Fit, Load, fit
-from bajka.training.average import AveragePlan
-from bajka.training.optimizer import Recipe
-from bajka.training.recipe import LITTLE_TEXT_EPOCHS, NO_AVERAGE, plan_average, plan_dropout, plan_recipe, plan_schedule
-from bajka.training.schedule import Schedule
-from bajka.training.shape import Choices, CorpusFacts, choose_shape, imported_shape
+from bajka.planning.recipe import (
+    LITTLE_TEXT_EPOCHS,
+    NO_AVERAGE,
+    AveragePlan,
+    Recipe,
+    plan_average,
+    plan_dropout,
+    plan_recipe,
+    plan_schedule,
+)
+from bajka.planning.schedule import Schedule
+from bajka.planning.shape import Choices, CorpusFacts, choose_shape, imported_shape
 
 __all__ = ["CorpusFacts", "Plan", "describe", "make_plan"]
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from bajka.config import Settings, settings_with
+from bajka.config import Settings
 from bajka.errors import CorpusError, DamagedFileError, ModelError, SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import parameters
-from bajka.training.plan import CorpusFacts, Plan, describe, make_plan
+from bajka.planning.plan import CorpusFacts, Plan, describe, make_plan
+from bajka.settings import settings_with
 from tiny import tiny_config
 
 MACHINE = Machine(

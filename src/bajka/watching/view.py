@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -12,8 +12,10 @@ from rich.text import Text as RichText
 
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.progress import ConsoleProgress
-from bajka.training.dashboard import Dashboard, Seen, step_in_words
-from bajka.training.steps import StepReport
+from bajka.watching.dashboard import Dashboard, Seen, step_in_words
+
+if TYPE_CHECKING:
+    from bajka.training.steps import StepReport
 
 
 class View(Protocol):

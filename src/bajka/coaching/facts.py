@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from bajka.config import settings_with
 from bajka.model.estimate import parameters
+from bajka.planning.plan import Plan
+from bajka.planning.recipe import plan_recipe
+from bajka.planning.shape import Choices
+from bajka.settings import settings_with
 from bajka.tokenizer import choose_vocab_size
 from bajka.tokens import TokenSet
-from bajka.training.plan import Plan
-from bajka.training.recipe import plan_recipe
-from bajka.training.shape import Choices
 
 RARE = 20
 """An entry of the vocabulary that the training text shows less often than this cannot be learnt well."""

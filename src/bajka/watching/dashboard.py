@@ -1,6 +1,6 @@
 """A run at a glance: what the lines of metrics.jsonl and samples.jsonl say so far, drawn for a terminal of any size.
 
-`Seen` takes the lines one by one, from a training (`bajka.training.view`) or from the files of one (`bajka watch`);
+`Seen` takes the lines one by one, from a training (`bajka.watching.view`) or from the files of one (`bajka watch`);
 `Dashboard` draws it. Colours are the terminal's own, so light and dark themes both work.
 """
 
@@ -19,7 +19,7 @@ from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import DamagedFileError
 from bajka.model.config import ModelConfig
 from bajka.model.estimate import parameters
-from bajka.training.chart import Curve, Mark, draw_chart
+from bajka.watching.chart import Curve, Mark, draw_chart
 
 _WIDEST = 160  # columns: beyond, a curve gets no clearer
 _PANEL = 30  # columns of the numbers

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from bajka.training.coach import going_on, overfitting
-from bajka.training.curve import Curve, Line
-from bajka.training.facts import Facts
+from bajka.coaching.coach import going_on, overfitting
+from bajka.coaching.curve import Curve, Line
+from bajka.coaching.facts import Facts
 
 Limit = Literal["text", "time", "neither", "rate"]
 

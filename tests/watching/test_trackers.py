@@ -14,8 +14,8 @@ import pytest
 import bajka
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import MissingExtraError
-from bajka.training.record import Record
-from bajka.training.trackers import Trackers
+from bajka.watching.record import Record
+from bajka.watching.trackers import Trackers
 from tiny_runs import Stopped, Watcher, go_on, stop_at, tales_file, train_tiny
 
 

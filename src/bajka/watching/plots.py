@@ -10,7 +10,7 @@ from typing import Any
 from bajka import durable
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import DamagedFileError
-from bajka.training.chart import smoothed
+from bajka.watching.chart import smoothed
 
 _BLUE, _ORANGE, _GREEN, _GREY = "#1f6fb4", "#d9662b", "#3a8f5c", "#9aa0a6"
 _OTHERS = ("#8a5fb0", "#b08a2e", "#2e9aa0", "#a04a6b")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bajka.config import SECTION_OF
+from bajka.coaching.coach import advise, going_on
+from bajka.coaching.curve import Curve, noise, slope
+from bajka.coaching.facts import Facts, facts_of, text_facts
+from bajka.settings import SECTION_OF
 from bajka.tokens import TokenSet
-from bajka.training.coach import advise, going_on
-from bajka.training.curve import Curve, noise, slope
-from bajka.training.facts import Facts, facts_of, text_facts
 from recorded_curves import NAMES, Recorded, coached, recorded
 
 BUSY = {"slowed down": (0.4, 1.0)}

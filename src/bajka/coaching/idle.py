@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bajka.training.curve import Curve
-from bajka.training.facts import Facts
+from bajka.coaching.curve import Curve
+from bajka.coaching.facts import Facts
 
 
 def gpu_is_unused(curve: Curve, facts: Facts) -> str | None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bajka.training.conclusion import conclude, what_limited
-from bajka.training.curve import Curve
+from bajka.coaching.conclusion import conclude, what_limited
+from bajka.coaching.curve import Curve
 from recorded_curves import NAMES, recorded
 
 LIMITS = {

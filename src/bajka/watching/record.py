@@ -11,8 +11,8 @@ from typing import Any
 from bajka import durable
 from bajka.checkpoint.run_folder import RunFolder, json_line
 from bajka.errors import DiskError, disk_errors
-from bajka.training.trackers import Trackers
-from bajka.training.view import View
+from bajka.watching.trackers import Trackers
+from bajka.watching.view import View
 
 _TOGETHER_SECONDS = 2.0
 

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from bajka import durable
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import TrainSettings, wishes
+from bajka.config import TrainSettings
 from bajka.errors import MissingExtraError
+from bajka.settings import wishes
 
 _CLOCKWORK = ("step", "tokens", "epoch", "seconds", "seconds_left", "share")
 _NAMES: Mapping[str, str] = {

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from bajka.training.record import Log
 from bajka.training.steps import StepReport
-from bajka.training.view import ConsoleView
+from bajka.watching.record import Log
+from bajka.watching.view import ConsoleView
 from tiny_runs import HandClock, tales_file, train_tiny
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bajka.training.dashboard import Dashboard, Seen, duration, in_words, visible
+from bajka.watching.dashboard import Dashboard, Seen, duration, in_words, visible
 
 
 def step_line(step: int, **others: Any) -> dict[str, Any]:

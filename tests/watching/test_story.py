@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bajka.checkpoint.run_folder import RunFolder, json_line
 from bajka.errors import RunError
-from bajka.training.story import show_story, spread, story_of
+from bajka.watching.story import show_story, spread, story_of
 
 
 @pytest.fixture

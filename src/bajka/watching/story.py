@@ -11,8 +11,8 @@ from rich.text import Text
 
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import RunError
-from bajka.training.dashboard import visible
-from bajka.training.view import can_draw, say
+from bajka.watching.dashboard import visible
+from bajka.watching.view import can_draw, say
 
 
 @dataclass(frozen=True)

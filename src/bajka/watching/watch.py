@@ -13,8 +13,8 @@ from rich.console import Console
 
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import DamagedFileError
-from bajka.training.dashboard import Dashboard, Seen, in_words, run_facts
-from bajka.training.view import Picture, can_draw, say
+from bajka.watching.dashboard import Dashboard, Seen, in_words, run_facts
+from bajka.watching.view import Picture, can_draw, say
 
 Condition = Literal["training", "finished", "stopped"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bajka.training.schedule import Cooldown, Plateau, Schedule
+from bajka.planning.schedule import Cooldown, Plateau, Schedule
 
 
 def schedule(name: Any, **changes: Any) -> Schedule:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bajka.training.chart import Curve, Mark, draw_chart, smoothed
+from bajka.watching.chart import Curve, Mark, draw_chart, smoothed
 
 FALLING = [(float(step), 8.0 - step / 20) for step in range(1, 101)]
 

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from bajka.config import Settings
 from bajka.model import ModelConfig
-from bajka.training.average import AveragePlan
-from bajka.training.optimizer import Recipe
-from bajka.training.schedule import Schedule
-from bajka.training.shape import Choices
+from bajka.planning.schedule import Schedule
+from bajka.planning.shape import Choices
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Numbers of the optimizer, all resolved. Rates are peaks; the schedule multiplies them."""
+
+    optimizer: Literal["muon", "adamw", "adam"]
+    learning_rate: float
+    adamw_learning_rate: float
+    weight_decay: float
+    momentum: float
+    beta1: float
+    beta2: float
+    gradient_clip: float
+
+
+@dataclass(frozen=True)
+class AveragePlan:
+    """Which average, the largest decay a step of "ema", and of how many epochs "epochs" is the mean."""
+
+    kind: Literal["none", "ema", "epochs"]
+    decay: float
+    epochs: int
+
 
 LITTLE_TEXT_EPOCHS = 6.0
 """A text that is read more often than this is little: dropout and more decay keep it from being learnt by heart."""

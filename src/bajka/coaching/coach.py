@@ -1,7 +1,7 @@
 """The coach: says in words what it sees in a run and which knob to turn, once, and only when it is sure.
 
 Each rule is a pure function of the curve so far and of `Facts`; it gives a text of one or two sentences, or None. Its
-thresholds were set on the recorded curves of tests/training/curves, where every rule must speak on its own and be
+thresholds were set on the recorded curves of tests/coaching/curves, where every rule must speak on its own and be
 silent on the others.
 """
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bajka.training.curve import Curve, Line, Values, noise, slope
-from bajka.training.facts import Facts
-from bajka.training.idle import gpu_is_unused, not_compiled, slowed_down, slower_than_planned, small_steps, threads_idle
+from bajka.coaching.curve import Curve, Line, Values, noise, slope
+from bajka.coaching.facts import Facts
+from bajka.coaching.idle import gpu_is_unused, not_compiled, slowed_down, slower_than_planned, small_steps, threads_idle
 
 __all__ = ["Advice", "advise", "forgetting", "going_on"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from bajka.training.view import SilentView, View
+from bajka.watching.view import SilentView, View
 
 
 def lasting(view: View) -> View:
