@@ -79,7 +79,8 @@ class StoreWriter:
 
     def begin_anew(self) -> None:
         """Forget everything, what was committed too."""
-        (self.folder / JOURNAL).unlink(missing_ok=True)
+        with disk_errors("remove", self.folder / JOURNAL):
+            (self.folder / JOURNAL).unlink(missing_ok=True)
         self.entries = []
         self._committed = dict.fromkeys(_DATA, 0)
         self._forget_after(self._committed)
