@@ -224,6 +224,7 @@ def ended(function: Callable[..., None], tell: Callable[[str], None], arguments:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the command line: who presses it a fourth time gets the same
         return 130
     return 0
 

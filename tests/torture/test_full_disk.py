@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +31,7 @@ def fill(
 
 def spread(size: int, count: int) -> list[int]:
     """So many amounts of room, all too small for `size` bytes."""
-    return [number * size // count for number in range(count)]
+    return [1 + number * size // count for number in range(count)]
 
 
 def test_a_run_survives_a_full_disk(
@@ -94,11 +93,9 @@ def test_a_run_survives_a_real_disk_that_is_full(
         folder = tmp_path / f"disk-{number}"
         with small_disk(folder, there + room + 2_000_000):
             run = copy_of(sitting.before, folder / "run")
-            ballast, left = folder / "ballast", number * room // places
-            ballast.write_bytes(bytes(shutil.disk_usage(folder).free - left))
-            hurt = faulty_disk.run("finish", run.path)
+            hurt = faulty_disk.run("finish", run.path, leave=number * room // places)
             found = bad_end(hurt, "full", run.path) + problems(RunFolder(run.path), at_least=saved_by(hurt.notes))
-            ballast.unlink()
+            (folder / "ballast").unlink()
             found += differences(faulty_disk.run("finish", run.path, plots=False), sitting.expected)
         if found:
             broken[number] = found

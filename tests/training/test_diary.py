@@ -12,6 +12,7 @@ from bajka import durable
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import DiskError
 from bajka.watching.record import Lines, Record
+from bajka.watching.trackers import TensorBoard, Trackers
 from tiny_runs import Watcher, bits, tales_file, train_tiny
 
 
@@ -55,19 +56,20 @@ def _refuse() -> None:
 def test_a_board_that_fails_is_closed_and_the_numbers_go_on(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     warnings: list[str] = []
-    record = Record(RunFolder(tmp_path), tensorboard=True, warn=warnings.append)
-    original = record._board.add_scalar
+    board = TensorBoard(RunFolder(tmp_path), step=0)
+    record = Record(RunFolder(tmp_path), Trackers([board], say=warnings.append))
+    original = board._board.add_scalar
 
     def fail(*arguments: object) -> None:
         original(*arguments)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    record._board.add_scalar = fail
+    board._board.add_scalar = fail
     for step in (1, 2):
         record.metrics(step, train_loss=1.0)
     record.close()
     assert len(warnings) == 1
-    assert "TensorBoard's file cannot be written any more" in warnings[0]
+    assert warnings[0].startswith("TensorBoard failed (OSError(28, 'No space left on device')): the training goes on")
     assert [line["step"] for line in RunFolder(tmp_path).metrics()] == [1, 2]
 
 

@@ -102,7 +102,8 @@ def test_what_is_said_tells_the_texts_the_plan_a_batch_and_the_end(watched: tupl
         "Step 0: validation loss ",
         "Step 9: validation loss ",
         "Finished 9 steps in ",
-        f'Write with it: bajka generate {run.path} "',
+        "What came of the plan: ",
+        f'  bajka generate {run.path} "',
     ):
         assert any(line.startswith(beginning) for line in watcher.lines), beginning
     assert watcher.closed

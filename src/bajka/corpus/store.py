@@ -50,6 +50,7 @@ class StoreWriter:
         self.entries = _whole_lines(folder / JOURNAL)
         while self.entries and not self._holds(self.entries[-1]["sizes"]):
             self.entries.pop()
+        _cut_after(folder / JOURNAL, len(self.entries))
         self._committed: dict[str, int] = self.entries[-1]["sizes"] if self.entries else dict.fromkeys(_DATA, 0)
         self._forget_after(self._committed)
 
@@ -78,7 +79,8 @@ class StoreWriter:
 
     def begin_anew(self) -> None:
         """Forget everything, what was committed too."""
-        (self.folder / JOURNAL).unlink(missing_ok=True)
+        with disk_errors("remove", self.folder / JOURNAL):
+            (self.folder / JOURNAL).unlink(missing_ok=True)
         self.entries = []
         self._committed = dict.fromkeys(_DATA, 0)
         self._forget_after(self._committed)
@@ -214,6 +216,15 @@ def _mapped(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a journal up to the first that a crash has cut."""
     return list(_parsed(path)) if path.is_file() else []
+
+
+def _cut_after(path: Path, lines: int) -> None:
+    """Take away what a crash left behind the first `lines`: nothing would be read beyond it."""
+    if path.is_file():
+        whole = path.read_bytes().splitlines(keepends=True)
+        if len(whole) > lines:
+            with disk_errors("write", path):
+                os.truncate(path, sum(map(len, whole[:lines])))
 
 
 def _parsed(path: Path) -> Iterator[dict[str, Any]]:

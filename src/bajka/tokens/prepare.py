@@ -63,7 +63,8 @@ def prepare(
             meta = _meta(split, tokenizer, fingerprint, sources) | facts
             tokenizer.save(unfinished, context_length=1024)
             durable.write_json(unfinished / "meta.json", meta)
-            work.journal.unlink()
+            with disk_errors("remove", work.journal):
+                work.journal.unlink()
             durable.publish_folder(unfinished, folder)
             durable.remove_abandoned(folder)
     return open_token_data(folder)

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Pulse:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.file.unlink(missing_ok=True)
+        self._remove()
 
     def beat(self, steps: int) -> None:
         """`steps` updates of this sitting are done; written down at most every two seconds."""
@@ -49,6 +50,10 @@ class Pulse:
         try:
             self.file.write_text(text, encoding="utf-8")
         except OSError:  # a full disk is told by what matters
+            self._remove()
+
+    def _remove(self) -> None:
+        with suppress(OSError):
             self.file.unlink(missing_ok=True)
 
 
