@@ -156,9 +156,10 @@ def facts(run: bajka.Run) -> dict[str, Any]:
 
 
 def names(folder: Path) -> list[str]:
-    """Every name below `folder` but plots, lines of dropped steps and TensorBoard's; a second name of a step is one."""
+    """Every name below `folder` but plots, lines of dropped steps, TensorBoard's and the pulse, a mere hint; a second name
+    of a step is one."""
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    kept = {name for name in found if not re.search(r"tensorboard|\.png|-dropped", name)}
+    kept = {name for name in found if not re.search(r"tensorboard|\.png|-dropped|sitting\.json", name)}
     return sorted({re.sub(r"(step-\d+)-\d+", r"\1", name) for name in kept})
 
 

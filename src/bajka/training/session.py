@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
 from bajka.distributed import World
-from bajka.errors import Interrupted, NumericsError
+from bajka.errors import BajkaError, Interrupted, NumericsError
 from bajka.hardware import Machine, out_of_memory
 from bajka.planning.plan import Plan
 from bajka.planning.schedule import Cooldown
@@ -235,7 +235,7 @@ class Session:
                 self._guarded("sample", lambda: note_samples(self), alone=True)
         if self.world.speaks:
             self.record.flush()  # together and last: what a crash leaves out is done again
-            coach(self)
+            self._guarded("coach", lambda: coach(self), alone=True)
         self.pace.evaluation = self.clock.seconds() - began
 
     def _losses(self) -> Losses:
@@ -252,7 +252,9 @@ class Session:
         trouble, found = "", None
         try:
             found = look()
-        except (RuntimeError, MemoryError) as error:
+        except BajkaError:
+            raise
+        except Exception as error:
             trouble = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if not (bool(trouble) if alone else self.world.agree(bool(trouble))):
             return found
