@@ -18,7 +18,7 @@ from pathlib import Path
 
 import bajka
 from bajka.tokenizer import Tokenizer
-from bajka.training.view import SilentView
+from bajka.watching.view import SilentView
 
 
 def main() -> None:

@@ -1,27 +1,33 @@
-"""Real processes that train, killed without warning: what the tests of faults and the torture share."""
+"""Runs that are killed without warning, as real processes or in a fork server, and compared with one that never was."""
 
 from __future__ import annotations
 
 import json
 import random
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import bajka
+from bajka import durable
+from tiny_runs import bits
 
 TRAIN = """
 import json, sys
 import bajka
-from bajka.training.view import SilentView
+from bajka.watching.view import SilentView
 
 class Told(SilentView):
     def say(self, line):
         print("said", flush=True)
-    def step(self, report, **facts):
+    def step(self, report, line):
         print("step", flush=True)
 
 bajka.train(sys.argv[1], view=Told(), **json.loads(sys.argv[2]))
@@ -63,3 +69,56 @@ def moments(count: int, *, lines: tuple[int, int], seed: int) -> list[tuple[int,
     """Random moments for `train_under_fire`: within some lines, and up to a tenth of a second later."""
     draw = random.Random(seed)
     return [(draw.randint(*lines), draw.uniform(0.0, 0.1)) for _ in range(count)]
+
+
+@contextmanager
+def quick_folder(otherwise: Path) -> Iterator[Path]:
+    """A folder in memory where the system has one (a kill does not undo writes, so it need not be a disk)."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < 1 << 30:
+        yield otherwise
+        return
+    with tempfile.TemporaryDirectory(prefix="bajka-", dir=memory) as folder:
+        yield Path(folder)
+
+
+EXACT = ("step", "tokens", "epoch", "train_loss", "learning_rate", "gradient_norm", "val_loss", "train_sample_loss")
+
+
+def assert_same_end(run: bajka.Run, whole: bajka.Run, *, same_saves: bool = True) -> None:
+    """The same bits, numbers and texts, the same checkpoints in as many bytes, and nothing left over.
+
+    With `same_saves` False the run saved at other steps too, as after a signal: its checkpoints are not compared.
+    """
+    assert bits(run) == bits(whole)
+    assert exact_numbers(run) == exact_numbers(whole)
+    ours, theirs = (sorted({(s["step"], s["text"]) for s in one.folder.samples()}) for one in (run, whole))
+    assert ours == theirs
+    for name in ("last", "best", "cooldown"):
+        ours, theirs = ((one.folder.read_pointer(name) or {}).get("step") for one in (run, whole))
+        assert ours == theirs, name
+    assert not same_saves or weights_on_disk(run.path) == weights_on_disk(whole.path)
+    assert left_over(run.path) == []
+
+
+def exact_numbers(run: bajka.Run) -> list[dict[str, Any]]:
+    """What metrics.jsonl holds, without what depends on the time of day and the speed of the machine."""
+    return [{name: line[name] for name in EXACT if name in line} for line in run.metrics]
+
+
+def weights_on_disk(run: Path) -> tuple[list[tuple[str, int]], int]:
+    """Every file of model/ and checkpoints/ whose size does not depend on the clock, and the disk blocks of all."""
+    paths = [path for name in ("model", "checkpoints") for path in (run / name).rglob("*") if path.is_file()]
+    names = {path: re.sub(r"(step-\d+)-\d+", r"\1", path.relative_to(run).as_posix()) for path in paths}
+    sizes = sorted(
+        (names[p], p.stat().st_size) for p in paths if p.suffix == ".safetensors" or p.parent.name == "model"
+    )
+    blocks = {path.stat().st_ino: getattr(path.stat(), "st_blocks", 0) for path in paths}
+    return sizes, sum(blocks.values())
+
+
+def left_over(folder: Path) -> list[str]:
+    """Names of temporary files and folders below `folder`, and of folders that are no whole checkpoint."""
+    temporary = [path.name for path in folder.rglob(f"*{durable.TEMPORARY}")]
+    checkpoints = [path for path in folder.rglob("step-*") if path.is_dir()]
+    return temporary + [path.name for path in checkpoints if not (path / "manifest.json").is_file()]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import tomli_w
 
-from bajka.config import OTHER_NAMES, SECTION_OF, Settings, load_settings, settings_from, settings_with, wishes
+from bajka.config import Settings
 from bajka.errors import SettingsError
+from bajka.settings import OTHER_NAMES, SECTION_OF, load_settings, settings_from, settings_with, wishes
 
 PAGE = """
 [corpus]

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import bajka
-from bajka.distributed import World, join_world
+from bajka.distributed import World, join_world, network_warning
+from bajka.distributed.world import buckets
 from bajka.errors import BajkaError, SettingsError
-from tiny_runs import TINY, tales_file, train_tiny
+from jobs import together, train_together
+from tiny_runs import TINY, Stopped, go_on, stop_at, tales_file, train_tiny
 
 WORK = """
 import json
@@ -52,25 +51,6 @@ print(json.dumps(found))
 """
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def together(code: str, *arguments: str, size: int = 2) -> list[str]:
-    """What `size` processes of one job printed, started as torchrun starts them."""
-    world = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    processes = []
-    for rank in range(size):
-        environment = os.environ | world | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-        command = [sys.executable, "-c", code, *arguments]
-        processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
-    printed = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * size
-    return printed
-
-
 @pytest.fixture(scope="module")
 def found() -> list[dict[str, Any]]:
     return [json.loads(line) for line in together(WORK)]
@@ -100,7 +80,7 @@ def test_what_the_first_process_does_alone_is_given_to_all(found: list[dict[str,
 def test_an_error_of_the_first_process_reaches_the_others(found: list[dict[str, Any]]) -> None:
     assert found[0]["error"] == ["CorpusError", "There are no texts."]
     assert found[1]["error"] == [
-        "BajkaError",
+        "PeerError",
         "The first process of this job stopped: CorpusError: There are no texts.",
     ]
 
@@ -142,62 +122,129 @@ def test_half_a_job_is_refused_with_what_is_missing(monkeypatch: pytest.MonkeyPa
         join_world().__enter__()
 
 
-TRAIN = """
-import json, sys
-import bajka
-from bajka.training.view import SilentView
-
-class Told(SilentView):
-    lines = 0
-    def say(self, line):
-        Told.lines += 1
-
-texts, wishes = sys.argv[1], json.loads(sys.argv[2])
-stop = wishes.pop("stop_at", None)
-if stop:
-    def step(self, report, **facts):
-        if report.step == stop:
-            import os, signal
-            os.kill(os.getpid(), signal.SIGTERM)
-    Told.step = step
-from bajka.errors import Interrupted
-try:
-    run = bajka.train(texts, view=Told(), **wishes)
-    code = 0
-except Interrupted as error:
-    code = error.exit_code
-print(json.dumps({"said": Told.lines, "code": code}))
-"""
+def test_a_job_over_the_network_is_told_to_keep_to_a_trusted_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_ADDR", "10.0.0.7")
+    assert "(10.0.0.7), without passwords" in str(network_warning(World(0, 2)))
+    assert network_warning(World()) is None
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert network_warning(World(0, 2)) is None
 
 
-def train_together(texts: Path, wishes: dict[str, Any]) -> list[dict[str, Any]]:
-    return [json.loads(line.splitlines()[-1]) for line in together(TRAIN, str(texts), json.dumps(wishes))]
+def test_buckets_keep_the_order_and_split_only_between_tensors() -> None:
+    tensors = [torch.zeros(n) for n in (3, 4, 20, 1, 1)] + [torch.zeros(1, dtype=torch.float64)]
+    assert [[t.numel() for t in bucket] for bucket in buckets(tensors, size=8)] == [[3, 4], [20], [1, 1], [1]]
 
 
-def same_numbers(run: bajka.Run, alone: bajka.Run) -> None:
+# -- runs --------------------------------------------------------------------------------------------------------
+
+
+def wishes_for(out: Path, **changes: Any) -> dict[str, Any]:
+    wishes = TINY | {
+        "steps": 6,
+        "global_batch_size": 5,
+        "micro_batch_size": 2,
+        "evaluate_every_steps": 3,
+        "dropout": 0.0,
+    }
+    return wishes | {"save_every_steps": 2, "out": str(out)} | changes
+
+
+def numbers(run: bajka.Run, name: str) -> list[float]:
+    return [line[name] for line in run.metrics if name in line]
+
+
+def assert_same(run: bajka.Run, alone: bajka.Run) -> None:
+    """The same losses, norms, weights and optimizer state within rounding, and one line for each step."""
     for name in ("train_loss", "val_loss", "gradient_norm"):
-        numbers = [[line[name] for line in one.metrics if name in line] for one in (run, alone)]
-        assert numbers[0] == pytest.approx(numbers[1], abs=1e-5)
-    assert len(run.metrics) == len(alone.metrics), "only the first process writes"
-    assert run.folder.log_file.read_text().count("Finished 6 steps") == 1
+        assert numbers(run, name) == pytest.approx(numbers(alone, name), abs=1e-5)
+    for name in ("model.safetensors", "training/optimizer.safetensors"):
+        ours, theirs = (load_file(last_checkpoint(one) / name) for one in (run, alone))
+        assert {key: value.shape for key, value in ours.items()} == {key: v.shape for key, v in theirs.items()}
+        assert all(torch.allclose(ours[key], theirs[key], rtol=0, atol=2e-5) for key in theirs)
+    assert run.folder.log_file.read_text(encoding="utf-8").count("Finished 6 steps") == 1
 
 
-def wishes_for(out: Path) -> dict[str, Any]:
-    return TINY | {"steps": 6, "global_batch_size": 5, "evaluate_every_steps": 3, "out": str(out)}
+def last_checkpoint(run: bajka.Run) -> Path:
+    last = run.folder.read_pointer("last")
+    assert last is not None
+    return run.folder.checkpoints / last["checkpoint"]
 
 
-def test_two_processes_train_one_run_to_the_losses_of_one_process(tmp_path: Path) -> None:
-    texts = tales_file(tmp_path / "texts")
-    printed = train_together(texts, wishes_for(tmp_path / "together"))
-    assert [one["code"] for one in printed] == [0, 0]
-    assert [one["said"] > 0 for one in printed] == [True, False], "only the first process speaks"
-    same_numbers(bajka.open_run(tmp_path / "together"), train_tiny(texts, **wishes_for(tmp_path / "alone")))
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tales_file(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="module")
+def alone(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> bajka.Run:
+    """What one process makes that never stops."""
+    return train_tiny(texts, **wishes_for(tmp_path_factory.mktemp("alone") / "run"))
+
+
+def test_two_processes_train_one_run_to_the_numbers_of_one_spread_or_not(
+    texts: Path, alone: bajka.Run, tmp_path: Path
+) -> None:
+    sittings = [wishes_for(tmp_path / shard, shard=shard) for shard in ("off", "on")]
+    # Made with two, spread: continued by two that are not, and by one. Made by one: continued by two, spread.
+    sittings += [
+        wishes_for(tmp_path / "two", shard="on", stop_at=3),
+        wishes_for(tmp_path / "one", stop_at=3, shard="on"),
+    ]
+    with pytest.raises(Stopped):
+        train_tiny(texts, view=stop_at(3), **wishes_for(tmp_path / "spread"))
+    told = train_together(
+        [
+            *((texts, wishes) for wishes in sittings),
+            (tmp_path / "two", {"shard": "off"}),
+            (tmp_path / "spread", {"shard": "on"}),
+        ]
+    )
+    go_on(tmp_path / "one", shard="off")
+    assert [[one["code"] for one in sitting] for sitting in told] == [[0, 0]] * 2 + [[143, 143]] * 2 + [[0, 0]] * 2
+    assert all(sitting[0]["said"] for sitting in told), "the first process speaks"
+    assert not any(sitting[1]["said"] for sitting in told if sitting[1]["code"] == 0), "the other does not"
+    assert any("processes 1 -> 2" in line for line in told[-1][0]["said"])
+    for name in ("off", "on", "two", "one", "spread"):
+        assert_same(bajka.open_run(tmp_path / name), alone)
 
 
 @pytest.mark.torture
-def test_a_signal_to_one_of_two_processes_stops_both_and_both_go_on(tmp_path: Path) -> None:
-    texts = tales_file(tmp_path / "texts")
-    wishes = wishes_for(tmp_path / "together")
-    codes = [[one["code"] for one in train_together(texts, wishes | {"stop_at": stop})] for stop in (4, None)]
-    assert codes == [[143, 143], [0, 0]]
-    same_numbers(bajka.open_run(tmp_path / "together"), train_tiny(texts, **wishes_for(tmp_path / "alone")))
+@pytest.mark.parametrize("optimizer", ["muon", "adamw", "adam"])
+@pytest.mark.parametrize("size", [2, 4])
+def test_twenty_steps_of_every_optimizer_are_those_of_one_process(
+    texts: Path, tmp_path: Path, size: int, optimizer: str
+) -> None:
+    wishes = {"optimizer": optimizer, "steps": 20}
+    sittings = [wishes_for(tmp_path / shard, shard=shard, **wishes) for shard in ("on", "off")]
+    train_together([(texts, one) for one in sittings], size=size)
+    single = train_tiny(texts, **wishes_for(tmp_path / "alone", **wishes))
+    for shard in ("on", "off"):
+        for name in ("train_loss", "val_loss", "gradient_norm"):
+            run = bajka.open_run(tmp_path / shard)
+            assert numbers(run, name) == pytest.approx(numbers(single, name), abs=1e-5)
+
+
+@pytest.mark.torture
+def test_a_run_goes_on_with_any_other_number_of_processes(texts: Path, alone: bajka.Run, tmp_path: Path) -> None:
+    sizes, kinds = (1, 2, 4), ("off", "on")
+    cells = [(a, b, k, m) for a in sizes for b in sizes for k in kinds for m in kinds if (a > 1 or k == "off")]
+    cells = [(a, b, k, m) for a, b, k, m in cells if (b > 1 or m == "off")]
+    for size in sizes:  # the first sitting of all runs that begin with this number of processes, then the second
+        begun = [
+            (texts, wishes_for(tmp_path / f"{cell}", shard=cell[2], stop_at=3)) for cell in cells if cell[0] == size
+        ]
+        train_together(begun, size=size)
+    for size in sizes:
+        train_together([(tmp_path / f"{cell}", {"shard": cell[3]}) for cell in cells if cell[1] == size], size=size)
+    for cell in cells:
+        assert_same(bajka.open_run(tmp_path / f"{cell}"), alone)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("rows", [1, 3])
+def test_more_processes_than_rows_train_to_the_same_numbers(texts: Path, tmp_path: Path, rows: int) -> None:
+    sittings = [wishes_for(tmp_path / shard, shard=shard, global_batch_size=rows) for shard in ("on", "off")]
+    train_together([(texts, one) for one in sittings], size=4)
+    single = train_tiny(texts, **wishes_for(tmp_path / "alone", global_batch_size=rows))
+    for shard in ("on", "off"):
+        assert_same(bajka.open_run(tmp_path / shard), single)

@@ -52,7 +52,7 @@ def test_newlines_are_written_as_they_are(tmp_path: Path) -> None:
 
 def test_a_file_the_disk_cannot_hold_leaves_the_old_one_and_no_other(tmp_path: Path) -> None:
     durable.write_text(tmp_path / "a", "old")
-    with pytest.raises(DiskError, match=r"Could not write .*a: .*check the disk"), largest_file(1000):
+    with pytest.raises(DiskError, match=r"Could not write .*a: the disk holds no file so large"), largest_file(1000):
         durable.write_bytes(tmp_path / "a", b"x" * 100_000)
     assert (tmp_path / "a").read_text() == "old"
     assert names(tmp_path) == ["a"]
@@ -162,7 +162,8 @@ def test_a_file_in_the_place_of_a_folder_is_a_sentence(tmp_path: Path) -> None:
     ("number", "advice"),
     [
         (errno.ENOSPC, "the disk is full: free some space and run the same command again"),
-        (errno.EDQUOT, "the disk is full"),
+        (errno.EDQUOT, "your share of the disk is used up: delete something of yours"),
+        (errno.EFBIG, "the disk holds no file so large: choose another folder with --out or --output"),
         (errno.EACCES, "no permission to write there: choose another folder with --out or --output"),
         (errno.EROFS, "no permission to write there"),
         (errno.EISDIR, "something of another kind already has that name: choose another one"),
@@ -177,3 +178,87 @@ def test_what_the_system_says_becomes_advice(number: int, advice: str) -> None:
 def test_a_hash_is_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert durable.sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+# -- how much is missing, and what is done again -------------------------------------------------------------------
+
+
+def test_a_full_disk_tells_what_is_needed_and_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "replace", fails_with(errno.ENOSPC))
+    with pytest.raises(DiskError, match=r"a: the disk is full: .* \(about 1.2 MB are needed, .*B are free\)\.$"):
+        durable.write_bytes(tmp_path / "a", bytes(1_200_000))
+
+
+def test_around_several_files_the_need_of_all_is_told_with_the_name_of_one() -> None:
+    with (
+        pytest.raises(
+            DiskError, match=r"^Could not write the file: the disk is full.*about 5.0 GB are needed"
+        ) as caught,
+        disk_errors("save", Path("all"), needs=5 * 10**9),
+        disk_errors("write", Path("the file"), needs=1000),
+    ):
+        fails_with(errno.ENOSPC)()
+    assert caught.value.full == "Could not write the file"
+
+
+def test_a_line_that_was_refused_half_way_can_be_appended_again(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    durable.append_line(log, "one")
+    with pytest.raises(DiskError), largest_file(10):
+        durable.append_line(log, "two and more")
+    durable.append_line(log, "two and more")
+    assert log.read_text() == "one\ntwo and more\n"
+
+
+def test_folders_that_are_missing_are_made_and_their_names_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    durable.make_folder(tmp_path / "a" / "b")
+    durable.make_folder(tmp_path / "a" / "b")
+    assert sorted(synced) == [tmp_path, tmp_path / "a"]
+
+
+# -- Windows, which refuses to replace a file that somebody reads ---------------------------------------------------
+
+
+def busy(times: int, number: int) -> Callable[[Path, Path], None]:
+    """`os.replace` as Windows does it while a virus scanner reads: refused so many times."""
+    original, left = os.replace, [times]
+
+    def replace(source: Path, target: Path) -> None:
+        if left[0]:
+            left[0] -= 1
+            error = PermissionError(errno.EACCES, "The process cannot access the file")
+            error.winerror = number  # type: ignore[attr-defined]
+            raise error
+        original(source, target)
+
+    return replace
+
+
+@pytest.mark.parametrize("number", [5, 32, 33])
+def test_a_file_that_is_read_by_another_is_replaced_when_it_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "replace", busy(3, number))
+    durable.write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_file_that_stays_busy_is_a_sentence_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    durable.write_text(tmp_path / "a", "old")
+    monkeypatch.setattr(durable, "_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(os, "replace", busy(1_000, 32))
+    with pytest.raises(DiskError, match="no permission to write there"):
+        durable.write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_other_refusals_are_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "replace", busy(1, 1920))
+    with pytest.raises(DiskError):
+        durable.write_text(tmp_path / "a", "new")

@@ -13,8 +13,9 @@ import pytest
 import bajka
 
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "entries"),
     ("config", "durable", "progress", "characters"),
+    ("settings",),
     ("formats", "datasets"),
     ("cleaning",),
     ("corpus", "tokenizer"),
@@ -24,6 +25,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("generation",),
     ("evaluation",),
     ("run",),
+    ("planning", "watching"),
+    ("coaching",),
     ("training",),
     ("export", "serving"),
     ("cli",),
@@ -34,6 +37,7 @@ LINE = {room: number for number, rooms in enumerate(ORDER) for room in rooms}
 LIGHT = (
     "bajka",
     "bajka.config",
+    "bajka.settings",
     "bajka.formats",
     "bajka.datasets",
     "bajka.cleaning",

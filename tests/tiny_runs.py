@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from bajka.checkpoint.run_folder import RunFolder
 from bajka.corpus.tales import write_tales
 from bajka.training.clock import Clock
 from bajka.training.steps import StepReport
-from bajka.training.view import SilentView
+from bajka.watching.view import SilentView
 
 TINY: dict[str, Any] = {
     "n_layer": 2,
@@ -36,20 +36,30 @@ class Stopped(Exception):
 
 
 class Watcher(SilentView):
-    """Keeps what was said and every step; `each_step` may raise or move a clock."""
+    """Keeps what was said, every step and every line of numbers; `each_step` may raise or move a clock."""
 
     def __init__(self, each_step: Callable[[StepReport], None] = lambda report: None) -> None:
         self.lines: list[str] = []
         self.reports: list[StepReport] = []
+        self.steps: list[Mapping[str, Any]] = []
+        self.evaluations: list[Mapping[str, Any]] = []
+        self.samples: list[Mapping[str, Any]] = []
         self.closed = False
         self._each_step = each_step
 
     def say(self, line: str) -> None:
         self.lines.append(line)
 
-    def step(self, report: StepReport, *, share: float, seconds_left: float | None, speed: float, memory: int) -> None:
+    def step(self, report: StepReport, line: Mapping[str, Any]) -> None:
         self.reports.append(report)
+        self.steps.append(line)
         self._each_step(report)
+
+    def evaluated(self, line: Mapping[str, Any]) -> None:
+        self.evaluations.append(line)
+
+    def sampled(self, line: Mapping[str, Any]) -> None:
+        self.samples.append(line)
 
     def close(self) -> None:
         self.closed = True

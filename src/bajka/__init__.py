@@ -8,7 +8,10 @@
             ->  model       Transformer         one model, four stock families
             ->  generation  Text                prefill, decode, sampling
             ->  evaluation  Loss                perplexity, bits per byte, a judge
-            ->  training    StepReport          plan, loop, optimizer, checkpoints
+            ->  planning    Plan                every number of a run, with its reason
+            ->  watching    View                terminal, plots, metrics, trackers
+            ->  coaching    Advice              what the curve says, and what to turn
+            ->  training    StepReport          loop, optimizer, checkpoints, trouble
             ->  export      folders             Hugging Face, model card, hub
             ->  serving     HTTP                the studio
             ->  cli         commands

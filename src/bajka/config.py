@@ -1,17 +1,13 @@
 """Every setting on one page: what the person may write in a TOML file or on the command line.
 
-Settings are wishes and are never changed. `None` means "the plan decides" (`bajka.training.plan` gives the number and
+Settings are wishes and are never changed. `None` means "the plan decides" (`bajka.planning.plan` gives the number and
 its reason). One section per stage; field names are unique across sections, so the command line is flat:
 `n_layer` in `[model]` is `--n-layer`. Unknown names, wrong types and impossible values are reported all at once.
 """
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import (
     BaseModel,
@@ -24,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from bajka.errors import SettingsError
+from bajka.entries import check_names, check_shares, name_and_texts, texts_and_share
 
 Family = Literal["modern", "llama", "gpt2", "gpt1"]
 Activation = Literal["swiglu", "gelu", "gelu_tanh", "relu"]
@@ -181,6 +177,17 @@ class ScheduleSettings(Section):
     plateau_every_steps: int = Field(100, ge=1, description="plateau: steps between its looks at the validation loss.")
     plateau_patience: int = Field(3, ge=0, description="plateau: looks without improvement before the rate drops.")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: what the rate is multiplied by.")
+    early_stopping: int | None = Field(
+        None, ge=1, description="Stop after so many looks at the validation loss without improvement."
+    )
+    early_stopping_every_steps: int | None = Field(
+        None, ge=1, description="early_stopping: steps between its looks (default: as often as evaluations)."
+    )
+    average: Literal["none", "ema", "epochs"] | None = Field(
+        None, description="Average of the weights, taken as the model when better: moving, or of the last epochs' ends."
+    )
+    average_decay: float | None = Field(None, gt=0, lt=1, description="ema: share of the average that a step keeps.")
+    average_epochs: int = Field(3, ge=2, description="epochs: of how many epochs' ends the mean is taken.")
 
     @model_validator(mode="after")
     def one_length(self) -> ScheduleSettings:
@@ -200,14 +207,65 @@ class TrainSettings(Section):
         "packed", description="Windows over shuffled documents, windows with a stride, or one document a row."
     )
     stride: int | None = Field(None, ge=1, description="sliding: tokens between the starts of two windows.")
+    gradient_checkpointing: bool | None = Field(
+        None, description="Compute activations again for the gradient: less memory, a third more time."
+    )
+    loss_chunk: int | None = Field(
+        None, ge=1, description="Tokens whose logits are in memory at once (default: all, or what fits)."
+    )
     seed: int = Field(1337, ge=0, lt=2**63, description="Seed of weights, batches, dropout and samples.")
     from_model: str | None = Field(
         None, description="Start from the weights of a run, a folder or a hub name (--from)."
+    )
+    mix: tuple[str, ...] = Field(
+        (), description='Further texts and the share of the training windows that come from each, as "../poems=0.3".'
+    )
+    replay: float | None = Field(
+        None,
+        ge=0.0001,
+        lt=1,
+        description="With --from RUN: share of windows from the texts that RUN learned from (default: none).",
+    )
+    validate_on: tuple[str, ...] = Field(
+        (), description='Texts that are only validated on, whole, each with a name, as "poems=../poems".'
     )
     out: str | None = Field(None, description="Folder of the run (default: runs/NAME, named after the texts).")
     save_every_minutes: float = Field(3.0, gt=0, description="Minutes between checkpoints.")
     save_every_steps: int | None = Field(None, ge=1, description="Steps between checkpoints, instead of minutes.")
     tensorboard: bool = Field(False, description="Also write TensorBoard files.")
+    wandb: bool = Field(
+        False, description="Also write files of Weights & Biases (offline unless WANDB_MODE=online is set)."
+    )
+
+    @field_validator("validate_on")
+    @classmethod
+    def validation_sets_have_names(cls, validate_on: tuple[str, ...]) -> tuple[str, ...]:
+        """Names are words, each used once."""
+        check_names(validate_on)
+        return validate_on
+
+    @field_validator("mix")
+    @classmethod
+    def mix_has_texts_and_shares(cls, mix: tuple[str, ...]) -> tuple[str, ...]:
+        """Each entry has a share that can be."""
+        check_shares(share for _, share in map(texts_and_share, mix))
+        return mix
+
+    @model_validator(mode="after")
+    def something_is_left_for_the_texts(self) -> TrainSettings:
+        """The texts themselves get what the shares of others leave."""
+        check_shares([*(share for _, share in self.mixed), self.replay or 0.0])
+        return self
+
+    @property
+    def mixed(self) -> tuple[tuple[str, float], ...]:
+        """The texts of `mix` and their shares."""
+        return tuple(map(texts_and_share, self.mix))
+
+    @property
+    def validated_on(self) -> tuple[tuple[str | None, str], ...]:
+        """The names (None: to be named after the folder or file) and texts of `validate_on`."""
+        return tuple(map(name_and_texts, self.validate_on))
 
 
 class SampleSettings(Section):
@@ -239,6 +297,10 @@ class HardwareSettings(Section):
     device: str = Field("auto", description='"auto", "cpu", "cuda", "cuda:1" or "mps".')
     precision: Precision | Literal["auto"] = Field("auto", description="bf16 only where the hardware has it natively.")
     compile: Literal["auto", "on", "off"] = Field("auto", description="torch.compile: auto uses it when it pays.")
+    shard: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Several processes: cut the weights among them (FSDP2); auto: when they do not fit otherwise.",
+    )
     deterministic: bool = Field(False, description="Bit-identical results on CUDA too, somewhat slower.")
     threads: int | None = Field(None, ge=1, description="CPU threads (default: all).")
 
@@ -256,112 +318,3 @@ class Settings(Section):
     sample: SampleSettings = SampleSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     hardware: HardwareSettings = HardwareSettings()
-
-
-SECTION_OF: dict[str, str] = {
-    name: section
-    for section, info in Settings.model_fields.items()
-    for name in info.annotation.model_fields  # type: ignore[union-attr]
-}
-"""The section of every field: flat names on the command line and in `bajka.train(...)` are looked up here."""
-
-OTHER_NAMES: dict[str, str] = {
-    "block_size": "context_length",
-    "max_iters": "steps",
-    "max_steps": "steps",
-    "batch_size": "global_batch_size",
-    "gradient_accumulation_steps": "micro_batch_size",
-    "eval_interval": "evaluate_every_steps",
-    "eval_iters": "evaluation_windows",
-    "warmup_iters": "warmup_steps",
-    "lr_decay_iters": "steps",
-    "min_lr": "final_rate_share",
-    "lr": "learning_rate",
-    "grad_clip": "gradient_clip",
-    "out_dir": "out",
-    "output_dir": "out",
-    "init_from": "from_model",
-    "from": "from_model",
-    "dtype": "precision",
-    "num_train_epochs": "epochs",
-    "n_embed": "n_embd",
-    "d_model": "n_embd",
-    "hidden_size": "n_embd",
-    "num_hidden_layers": "n_layer",
-    "num_attention_heads": "n_head",
-    "n_positions": "context_length",
-}
-"""Names that people type from memory of nanoGPT and transformers, and what they are called here."""
-
-
-def suggestion(name: str, known: Iterable[str] = tuple(SECTION_OF)) -> str:
-    """A sentence part that says which of `known` an unknown setting `name` may have meant, or an empty string."""
-    plain = name.strip("-").replace("-", "_")
-    if plain in OTHER_NAMES:
-        return f" (here it is called {OTHER_NAMES[plain]})"
-    close = difflib.get_close_matches(plain, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def settings_from(sections: dict[str, Any], *, source: str = "the settings") -> Settings:
-    """Validate nested `sections` into `Settings`; raises `SettingsError` naming every problem found at once."""
-    try:
-        return Settings.model_validate(sections)
-    except ValidationError as error:
-        problems = [_sentence(dict(one)) for one in error.errors()]
-    count = "There is a problem" if len(problems) == 1 else f"There are {len(problems)} problems"
-    raise SettingsError(f"{count} in {source}:\n" + "\n".join(f"  - {line}" for line in problems))
-
-
-def settings_with(base: Settings | None = None, /, *, source: str = "the settings", **flat: Any) -> Settings:
-    """`base` (default: no wishes) with flat `name=value` wishes on top, as typed on the command line."""
-    sections = wishes(base) if base else {}
-    unknown = [name for name in flat if name not in SECTION_OF]
-    if unknown:
-        raise SettingsError("; ".join(f"There is no setting {name}{suggestion(name)}" for name in unknown) + ".")
-    lengths = {"minutes", "steps", "epochs"}
-    if lengths & {name for name, value in flat.items() if value is not None}:
-        sections["schedule"] = {k: v for k, v in sections.get("schedule", {}).items() if k not in lengths}
-    for name, value in flat.items():
-        sections.setdefault(SECTION_OF[name], {})[name] = value
-    return settings_from(sections, source=source)
-
-
-def wishes(settings: Settings) -> dict[str, Any]:
-    """The nested dictionary of what was asked: only what was given, as TOML can hold it."""
-    return settings.model_dump(mode="json", exclude_unset=True, exclude_none=True)
-
-
-def load_settings(path: Path) -> Settings:
-    """Read a TOML settings page; raises `SettingsError` when it is missing, ill-formed or wrong."""
-    try:
-        sections = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise SettingsError(f"There is no settings file {path}. Give the path of an existing .toml file.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The settings file {path} cannot be read: {error}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"The settings file {path} is not valid TOML: {error}. Correct that line.") from error
-    return settings_from(sections, source=str(path))
-
-
-def _sentence(problem: dict[str, Any]) -> str:
-    """One problem found by pydantic as a sentence with the name, the value and what to do."""
-    where = [str(part) for part in problem["loc"]]
-    name = where[1] if len(where) > 1 else (where[0] if where else "")
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    match problem["type"]:
-        case "extra_forbidden" | "model_type" if name in SECTION_OF:
-            return f"{name} stands outside its section: put it under [{SECTION_OF[name]}]"
-        case "extra_forbidden" if len(where) == 1:
-            return f"there is no section {name}{suggestion(name, (*Settings.model_fields, *SECTION_OF))}"
-        case "extra_forbidden":
-            return f"there is no setting {name}{suggestion(name)}"
-        case "model_type":
-            return f"{name} = {problem['input']!r}: this is a section, write [{name}] and its settings below"
-        case "tuple_type":
-            return f"{name} = {problem['input']!r}: write a list, as [{problem['input']!r}]"
-        case "value_error":
-            return message
-        case _:
-            return f"{name} = {problem['input']!r}: {message[0].lower()}{message[1:]}"

@@ -12,7 +12,8 @@
     │   └── MissingExtraError 3   an optional library is not installed
     ├── DamagedFileError      4   a file is cut, altered or hostile
     ├── NumericsError         5   a loss or a weight stopped being a number
-    └── Interrupted         130   Ctrl-C (130) or SIGTERM (143), after the state was saved
+    ├── PeerError             1   another process of the job ended: its exit code, 1 if it just vanished
+    └── Interrupted         130   Ctrl-C (130), SIGTERM (143) or a closed terminal (129), after the state was saved
 
 The number is the exit code of the command line. Each message says what is wrong, the value, and what to do.
 """
@@ -20,6 +21,7 @@ The number is the exit code of the command line. Each message says what is wrong
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +66,11 @@ class ResourceError(BajkaError):
 
 
 class DiskError(ResourceError):
-    """No space, no permission, or a failing disk."""
+    """No space, no permission, or a failing disk; `full` is what could not be done if only space was missing."""
+
+    def __init__(self, message: str, *, full: str | None = None) -> None:
+        super().__init__(message)
+        self.full = full
 
 
 class MissingExtraError(ResourceError):
@@ -86,6 +92,14 @@ class NumericsError(BajkaError):
     exit_code = 5
 
 
+class PeerError(BajkaError):
+    """Another process of the same job ended, so this one does; `exit_code` is the other's where it is known."""
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class Interrupted(BajkaError):
     """Stopped by a signal after the state was saved; `exit_code` is 128 plus the signal's number."""
 
@@ -94,19 +108,67 @@ class Interrupted(BajkaError):
         self.exit_code = 128 + signal_number
 
 
+_SAID = "(told by another process of this job)"
+
+
+def mark_said(error: BaseException) -> None:
+    """Note that another process tells the person of `error`."""
+    error.add_note(_SAID)
+
+
+def was_said(error: BaseException) -> bool:
+    """Whether another process tells the person of `error`, so that this one keeps silent."""
+    return _SAID in getattr(error, "__notes__", ())
+
+
 @contextmanager
-def disk_errors(doing: str, path: Path) -> Iterator[None]:
-    """Turn an `OSError` raised inside into a `DiskError` that names `path` and what to do."""
+def disk_errors(doing: str, path: Path, *, needs: int | None = None) -> Iterator[None]:
+    """Turn an `OSError` raised inside into a `DiskError` that names `path` and what to do.
+
+    On a full disk it tells the bytes that are needed and free; around several files, `needs` (of them all) is told with
+    the name of the file for which there was no space.
+    """
     try:
         yield
+    except DiskError as error:
+        if error.full is None or needs is None:
+            raise
+        raise DiskError(_full(error.full, path, needs), full=error.full) from error
     except OSError as error:
+        task = f"Could not {doing} {path}"
         match error.errno:
-            case errno.ENOSPC | errno.EDQUOT:
-                advice = "the disk is full: free some space and run the same command again"
+            case errno.ENOSPC:
+                raise DiskError(_full(task, path, needs), full=task) from error
+            case errno.EDQUOT:
+                advice = "your share of the disk is used up: delete something of yours and run the same command again"
+            case errno.EFBIG:
+                advice = "the disk holds no file so large: choose another folder with --out or --output"
             case errno.EACCES | errno.EPERM | errno.EROFS:
                 advice = "no permission to write there: choose another folder with --out or --output"
             case errno.ENOTDIR | errno.EEXIST | errno.EISDIR:
                 advice = "something of another kind already has that name: choose another one"
             case _:
                 advice = f"{error.strerror or error}: check the disk and try again"
-        raise DiskError(f"Could not {doing} {path}: {advice}.") from error
+        raise DiskError(f"{task}: {advice}.") from error
+
+
+def _full(task: str, path: Path, needs: int | None) -> str:
+    needed = "" if needs is None else f"about {readable(needs)} are needed, "
+    return (
+        f"{task}: the disk is full: free some space and run the same command again "
+        f"({needed}{readable(free_space(path))} are free)."
+    )
+
+
+def free_space(path: Path) -> int:
+    """Bytes that may still be written to the disk of `path`, which need not exist yet."""
+    there = next((folder for folder in (path, *path.absolute().parents) if folder.exists()), Path())
+    return shutil.disk_usage(there).free
+
+
+def readable(size: int) -> str:
+    """A number of bytes for people: 2.3 GB."""
+    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= scale:
+            return f"{size / scale:.1f} {unit}"
+    return f"{size} bytes"

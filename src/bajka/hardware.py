@@ -143,6 +143,44 @@ def free_memory(device: str) -> int:
     return pages // 2
 
 
+def memory_left() -> tuple[int, int]:
+    """Bytes of system memory that this process can still use, and all it may use: the machine's, or its container's."""
+    left, whole = free_memory("cpu"), _whole_memory()
+    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
+    if limit is not None and used is not None and limit < whole:
+        cache = _cgroup("memory.stat", word="inactive_file") or 0
+        left, whole = min(left, limit - used + cache), limit
+    return max(0, left), whole
+
+
+def out_of_memory_kills() -> int:
+    """How often the system killed for lack of memory in this container; 0 where it does not count."""
+    return _cgroup("memory.events", word="oom_kill") or 0
+
+
+def _whole_memory() -> int:
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 16 << 30
+
+
+def _cgroup(file: str, *, word: str = "") -> int | None:
+    """A number of Linux' control group (version 2): the file's, or that behind `word` in it."""
+    try:
+        text = Path("/sys/fs/cgroup", file).read_text(encoding="utf-8").split()
+        return int(text[text.index(word) + 1] if word else text[0])
+    except (OSError, ValueError, IndexError):  # not Linux, or "max": no limit
+        return None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch means that there is no memory left: CUDA has a type for it, the others a sentence."""
+    text = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
+
+
 def used_memory(device: str) -> int:
     """Peak bytes this process used so far: on the GPU, or of system memory."""
     if device.startswith("cuda"):

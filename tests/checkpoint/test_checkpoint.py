@@ -17,11 +17,11 @@ import torch
 from safetensors.torch import load_file
 
 from bajka import durable
-from bajka.checkpoint.checkpoint import find_checkpoint, read_checkpoint, save_checkpoint
+from bajka.checkpoint.checkpoint import AVERAGE, find_checkpoint, mark_best, read_checkpoint, save_checkpoint
 from bajka.checkpoint.model_folder import load_model, save_tensors, write_model_folder
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import settings_with
 from bajka.errors import DamagedFileError, DiskError
+from bajka.settings import settings_with
 from tiny import byte_tokenizer, tiny_model
 from tiny_runs import checkpoints
 
@@ -37,15 +37,22 @@ def save(run: RunFolder, step: int, *, best: bool = False, before_cooldown: bool
         durable.write_json(folder / "config.json", {"model_type": "qwen3"})
         durable.write_file(folder / "model.safetensors", lambda path: save_tensors(path, filled(step)))
 
-    return save_checkpoint(
+    folder = save_checkpoint(
         run,
         step,
         write_model=write_model,
         tensors=filled(step),
         state={"step": step},
-        best={"val_loss": 10.0 - step} if best else None,
         before_cooldown=before_cooldown,
     )
+    if best:
+        judge_best(run, step)
+    return folder
+
+
+def judge_best(run: RunFolder, step: int) -> None:
+    """What an evaluation does when the model of the last checkpoint is the best so far."""
+    mark_best(run, step=step, val_loss=10.0 - step)
 
 
 def filled(step: int) -> dict[str, torch.Tensor]:
@@ -120,7 +127,12 @@ def test_what_was_saved_comes_back(run: RunFolder) -> None:
     folder = save(run, 3, best=True)
     assert folder.name == "step-000003"
     assert step_of(run) == step_of(run, "best") == 3
-    assert run.read_pointer("best") == {"checkpoint": "step-000003", "step": 3, "val_loss": 7.0}
+    assert run.read_pointer("best") == {
+        "checkpoint": "step-000003",
+        "step": 3,
+        "val_loss": 7.0,
+        "weights": "last",
+    }
 
 
 def test_a_run_without_checkpoints_has_none(run: RunFolder) -> None:
@@ -154,10 +166,23 @@ def test_a_saved_model_loads_from_the_run_and_from_the_checkpoint(run: RunFolder
         write_model=lambda folder: write_model_folder(folder, model, tokenizer),
         tensors={},
         state={"step": 1},
-        best={"val_loss": 1.0},
     )
+    mark_best(run, step=1, val_loss=1.0)
     for name in (run.path, run.model, folder):
         assert torch.equal(load_model(str(name)).model.embedding.weight, model.embedding.weight)
+
+
+def test_the_average_of_the_weights_is_the_model_when_it_is_the_best(run: RunFolder) -> None:
+    def write_model(folder: Path) -> None:
+        durable.write_json(folder / "config.json", {"model_type": "qwen3"})
+        save_tensors(folder / "model.safetensors", filled(3))
+        save_tensors(folder / AVERAGE, filled(2))
+
+    save(run, 1, best=True)
+    save_checkpoint(run, 3, write_model=write_model, tensors=filled(3), state={"step": 3})
+    mark_best(run, step=3, val_loss=7.0, average=True)
+    assert step_of_model(run) == 2
+    assert step_of(run) == step_of(run, "best") == 3
 
 
 def test_a_step_that_exists_already_gets_a_second_name(run: RunFolder) -> None:
@@ -196,6 +221,8 @@ def test_a_crash_at_any_point_of_a_save_leaves_a_run_that_goes_on(
         assert step_of_model(run) in (1, 4)
         if step_of(run) == 3:  # the run goes on from there and comes to the same step again
             save(run, 4, best=True, before_cooldown=True)
+        elif step_of(run, "best") == 1 or step_of_model(run) == 1:  # or evaluates again what was saved
+            judge_best(run, 4)
         save(run, 5)
         assert [step_of(run, name) for name in ("last", "best", "cooldown")] == [5, 4, 4]
         assert step_of_model(run) == 4

@@ -12,8 +12,8 @@ import pytest
 
 from bajka import durable
 from bajka.checkpoint.run_folder import RunFolder, json_line, read_lines
-from bajka.config import settings_with
 from bajka.errors import DamagedFileError, DiskError, RunError, SettingsError
+from bajka.settings import settings_with
 
 
 @pytest.fixture

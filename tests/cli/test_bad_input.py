@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -186,8 +187,10 @@ def test_a_full_disk_is_a_sentence_and_the_run_is_intact(tiny_run: Path, tmp_pat
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
         "from bajka.cli.main import main; main(sys.argv[1:])"
     )
-    before = {p: p.read_bytes() for p in (tiny_run / "checkpoints").rglob("*.safetensors")}
-    command = [sys.executable, "-c", limited, "train", str(tiny_run), "--steps", "5"]
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    before = {p: p.read_bytes() for p in (run / "checkpoints").rglob("*.safetensors")}
+    command = [sys.executable, "-c", limited, "train", str(run), "--steps", "5"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 3, result.stdout + result.stderr
     assert "Traceback" not in result.stderr

@@ -157,3 +157,31 @@ def test_inspect_shows_what_the_texts_are(bajka: Bajka, texts: Path) -> None:
     assert told["scripts"] == {"Latin": 1.0}
     assert "Latin 100.0%" in shown.out
     assert "utf-8" in shown.out
+
+
+def test_watch_shows_how_a_run_stands(bajka: Bajka, tiny_run: Path) -> None:
+    result = bajka("watch", tiny_run, "--once")
+    assert result.code == 0
+    assert "step 10" in result.out
+    assert f"Write with it: bajka generate {tiny_run}" in result.out
+
+
+def test_watch_ends_well_with_control_c(bajka: Bajka, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupt)
+    monkeypatch.setattr("bajka.watching.watch.condition_of", lambda run: "training")
+    assert bajka("watch", tiny_run).code == 0
+
+
+def test_watch_tells_the_story_of_each_prompt(bajka: Bajka, tiny_run: Path) -> None:
+    out = bajka("watch", tiny_run, "--story").out
+    assert out.startswith(f"# {tiny_run.name}: one prompt through time")
+    assert "| 0 | 0.00 | " in out
+
+
+def test_watch_of_no_run_is_a_sentence(bajka: Bajka) -> None:
+    result = bajka("watch", "runs/nowhere")
+    assert result.code == 2
+    assert "There is no run runs/nowhere" in result.err

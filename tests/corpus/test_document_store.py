@@ -72,6 +72,9 @@ def test_a_journal_line_that_a_crash_cut_does_not_count(tmp_path: Path) -> None:
         file.write(b'{"next": 2, "sizes"')
     with StoreWriter(tmp_path) as writer:
         assert len(writer.entries) == 1
+        add(writer, TALES[0])
+        writer.commit({"next": 2}, durably=True)
+    assert [entry["next"] for entry in DocumentStore(tmp_path).entries] == [1, 2]  # and hides nothing behind it
 
 
 def test_a_file_shorter_than_its_journal_begins_anew_or_is_refused(tmp_path: Path) -> None:

@@ -111,6 +111,14 @@ def test_a_reading_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> 
     assert content(only_folder(tmp_path / "killed")) == content(only_folder(tmp_path / "whole"))
 
 
+def test_what_was_left_of_reading_with_other_settings_goes(tmp_path: Path) -> None:
+    texts, keep = tales(tmp_path / "tales"), tmp_path / "data" / "tales"
+    left = tmp_path / "data" / "tales-texts-0123abcd.tmp"
+    left.mkdir(parents=True)
+    read(texts, keep)
+    assert not left.exists()
+
+
 def test_only_a_limited_part_is_used_and_cut_at_a_word(tmp_path: Path) -> None:
     texts = tales(tmp_path / "tales")
     corpus = read(texts, tmp_path / "data" / "tales", limit="2kB", near_duplicates=False)

@@ -13,8 +13,8 @@ from loopback import HASTE, Site, noise
 
 from bajka.datasets.catalog import KnownCorpus, RemoteFile
 from bajka.datasets.download import AbsentError
-from bajka.datasets.fetch import Fetched, fetch, fetch_corpus, fetched, is_fetched, readable
-from bajka.errors import CorpusError, DamagedFileError, ResourceError
+from bajka.datasets.fetch import Fetched, fetch, fetch_corpus, fetched, is_fetched
+from bajka.errors import CorpusError, DamagedFileError, ResourceError, readable
 
 BOOK = ("/cache/epub/11/pg11.txt", "/files/11/11-0.txt")
 TALES = {"a/one tale.txt": noise(50_000), "b.txt": noise(70_000, seed=1)}

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bajka.checkpoint.checkpoint import make_manifest
 from bajka.checkpoint.model_folder import LoadedModel, load_model, write_model_folder
+from bajka.checkpoint.sealed import MANIFEST, write_sealed
 from bajka.config import TokenizerSettings
 from bajka.corpus import Document, Split
 from bajka.errors import ModelError, TokenizerError
@@ -34,6 +36,7 @@ def run_of(folder: Path, data: Path, *, model: str = "model") -> LoadedModel:
     (folder / "config.toml").write_text("")
     (folder / "plan.json").write_text(json.dumps({"data": {"folder": str(data)}}))
     write_model_folder(folder / model, tiny_model("modern"), byte_tokenizer())
+    write_sealed(folder / model / MANIFEST, make_manifest(folder / model))
     return load_model(str(folder if model == "model" else folder / model))
 
 

@@ -10,7 +10,7 @@ from planted import PLANTED, SECRET
 
 import bajka
 from bajka.corpus.tales import write_tales
-from bajka.training.view import SilentView
+from bajka.watching.view import SilentView
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from typing import overload
 import numpy as np
 import pytest
 
+from bajka import durable
 from bajka.corpus import Split
 from bajka.errors import DiskError
 from bajka.formats import Document
@@ -232,6 +233,18 @@ def test_what_a_crash_left_is_written_over(tmp_path: Path) -> None:
     (left / "train.bin").write_bytes(b"half")
     assert len(prepared(tmp_path / "b").train) == len(prepared(tmp_path / "a").train)
     assert not left.exists()
+
+
+def test_what_was_left_of_other_work_of_this_name_goes_unless_somebody_works_on_it(tmp_path: Path) -> None:
+    names = ("tales-0123abcd", "tales-4567cdef", "tales-texts-89abcdef", "other-0123abcd")
+    for name in names:
+        (tmp_path / f"{name}.tmp").mkdir()
+    with durable.alone(tmp_path / "tales-4567cdef", lambda: None):
+        folder = prepared(tmp_path).folder
+    there = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert there == {folder.name, *(f"{name}.tmp" for name in names[1:])}
+    prepared(tmp_path, ["Other texts."])
+    assert not (tmp_path / "tales-4567cdef.tmp").exists()
 
 
 def test_a_lazy_corpus_is_read_document_by_document(tmp_path: Path) -> None:

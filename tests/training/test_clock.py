@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bajka.planning.schedule import Cooldown, Schedule
 from bajka.training.clock import Clock, Pace, decide_cooldown
-from bajka.training.schedule import Cooldown, Schedule
 from tiny_runs import HandClock
 
 

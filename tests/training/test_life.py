@@ -14,8 +14,8 @@ import bajka
 from bajka import durable
 from bajka.checkpoint.model_folder import load_model, write_model_folder
 from bajka.checkpoint.run_folder import RunFolder, read_lines
-from bajka.config import settings_with
 from bajka.errors import ModelError, NumericsError, RunError, SettingsError
+from bajka.settings import settings_with
 from bajka.training.inputs import name_of
 from tiny import byte_tokenizer, tiny_model
 from tiny_runs import Stopped, Watcher, bits, checkpoints, go_on, stop_at, tales_file, train_tiny
@@ -199,7 +199,10 @@ def test_weights_that_are_no_numbers_are_never_saved_and_a_lower_rate_rescues_th
     with pytest.raises(NumericsError, match=r"The last checkpoint is good: continue .*lower") as caught:
         train_tiny(texts, out=str(tmp_path / "run"), steps=20, **wild)
     assert caught.value.exit_code == 5
-    run = go_on(tmp_path / "run", learning_rate=1e-3)
+    assert len(RunFolder(tmp_path / "run").plan["rollbacks"]) == 3
+    watcher = Watcher()
+    run = go_on(tmp_path / "run", watcher, learning_rate=1e-3)
+    assert watcher.reports[-1].learning_rate <= 1e-3
     assert all(bool(p.isfinite().all()) for p in run.loaded.model.parameters())
 
 

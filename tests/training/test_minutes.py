@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import bajka
+from bajka.checkpoint.run_folder import RunFolder
 from bajka.training.steps import StepReport
-from tiny_runs import HandClock, Stopped, Watcher, bits, go_on, tales_file, train_tiny
+from tiny_runs import HandClock, Stopped, Watcher, bits, checkpoints, go_on, tales_file, train_tiny
 
 SECONDS_A_STEP = 2.0
 
@@ -136,6 +140,60 @@ def test_a_run_in_minutes_that_crashed_gives_the_bits_of_one_that_made_the_same_
     torn = paced(texts, tmp_path / "torn", Paced(HandClock()), minutes=1)
     assert torn.plan["clock"] == minute[0].plan["clock"]
     assert bits(torn) == bits(minute[0])
+
+
+def test_a_run_that_crashed_before_its_decision_decides_as_one_that_did_not(
+    texts: Path, minute: tuple[bajka.Run, Paced], tmp_path: Path
+) -> None:
+    for step in (3, 9, minute[0].plan["clock"]["begin"] - 1):
+        crash(texts, tmp_path / "torn", crash=step)
+    torn = paced(texts, tmp_path / "torn", Paced(HandClock()), minutes=1)
+    assert torn.plan["clock"] == minute[0].plan["clock"]
+    assert bits(torn) == bits(minute[0])
+
+
+YEAR = 365 * 86400.0
+
+
+def test_a_calendar_that_jumps_by_years_changes_nothing(
+    texts: Path, minute: tuple[bajka.Run, Paced], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Jumping(Paced):
+        def advance(self, report: StepReport) -> None:
+            now = real() + (YEAR if report.step % 2 else -YEAR)
+            monkeypatch.setattr(time, "time", lambda: now)
+            for folder in (tmp_path / "run" / "checkpoints").glob("step-*"):
+                os.utime(folder, (now, now))
+            super().advance(report)
+
+    real = time.time
+    for crash in (9, 21, -1):
+        view = Jumping(HandClock(), crash=crash)
+        with pytest.raises(Stopped) if crash > 0 else nullcontext():
+            paced(texts, tmp_path / "run", view, minutes=1)
+    assert view.reports[0].step == 21, "it went on from step 20, the last that was saved"
+    run = bajka.open_run(tmp_path / "run")
+    assert bits(run) == bits(minute[0])
+    assert checkpoints(run.folder) == checkpoints(minute[0].folder)
+
+
+def test_an_hour_that_the_clock_counted_asleep_is_one_save_and_no_burst_of_them(texts: Path, tmp_path: Path) -> None:
+    class Asleep(Paced):
+        def advance(self, report: StepReport) -> None:
+            super().advance(report)
+            self.hand.time += 3600.0 if report.step == 5 else 0.0
+            saved.append((RunFolder(tmp_path / "run").read_pointer("last") or {}).get("step"))
+
+    saved: list[int | None] = []
+    often = {
+        "steps": 12,
+        "schedule": "constant",
+        "save_every_steps": None,
+        "save_every_minutes": 10.0,
+        "evaluate_every_steps": 100,
+    }
+    paced(texts, tmp_path / "run", Asleep(HandClock()), **often)
+    assert saved == [0] * 5 + [5] * 7
 
 
 def test_time_of_earlier_sittings_counts(texts: Path, tmp_path: Path) -> None:

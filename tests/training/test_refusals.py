@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import bajka
-from bajka.errors import BajkaError, CorpusError, DamagedFileError, DiskError, ResourceError, SettingsError
-from tiny_runs import Watcher, tales_file, train_tiny
+from bajka.checkpoint.run_folder import RunFolder
+from bajka.errors import BajkaError, CorpusError, DamagedFileError, DiskError, ResourceError, RunError, SettingsError
+from tiny_runs import Stopped, Watcher, go_on, stop_at, tales_file, train_tiny
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +79,14 @@ def test_a_place_where_nothing_can_be_written_is_a_sentence(texts: Path, tmp_pat
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_run_whose_plan_was_spoilt_is_refused_and_not_begun_again(texts: Path, tmp_path: Path) -> None:
+def test_a_run_whose_plan_and_checkpoints_were_spoilt_is_refused_and_not_begun_again(
+    texts: Path, tmp_path: Path
+) -> None:
     run = train_tiny(texts, out=str(tmp_path / "x"), steps=1)
     run.folder.plan_file.write_text("{")
-    with pytest.raises(DamagedFileError, match=r"plan.json cannot be read"):
+    for weights in run.folder.checkpoints.glob("*/model.safetensors"):
+        weights.write_bytes(b"")
+    with pytest.raises(DamagedFileError, match=r"No checkpoint of .* is good any more"):
         bajka.train(run.path, view=Watcher())
     assert run.folder.metrics()
 
@@ -97,6 +104,88 @@ def other_tokenizer(folder: Path) -> Path:
 
     byte_tokenizer().save(folder / "bytes", context_length=16)
     return folder / "bytes" / "tokenizer.json"
+
+
+UNFINISHED = {"steps": 8, "evaluate_every_steps": 4}
+NEVER: dict[str, tuple[Any, Any]] = {
+    "n_layer": (3, 2),
+    "n_embd": (64, 32),
+    "n_head": (4, 2),
+    "n_kv_head": (1, None),
+    "n_inner": (128, None),
+    "context_length": (32, 16),
+    "positions": ("learned", None),
+    "activation": ("gelu", None),
+    "tie_embeddings": (True, None),
+    "dropout": (0.2, None),
+    "family": ("llama", "modern"),
+    "vocab_size": (301, 300),
+    "tokenizer": ("bytes", "bpe"),
+    "seed": (1, 1337),
+    "windows": ("documents", "packed"),
+    "stride": (4, None),
+    "global_batch_size": (8, 4),
+    "optimizer": ("adam", None),
+    "schedule": ("cosine", None),
+    "from_model": ("runs/other", None),
+}
+"""What is asked for, and what the run has."""
+
+
+@pytest.fixture(scope="module")
+def torn_once(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that crashed at step 6, whose prepared data is its own."""
+    folder = tmp_path_factory.mktemp("torn")
+    own = tales_file(folder / "texts")
+    with pytest.raises(Stopped):
+        train_tiny(own, stop_at(6), out=str(folder / "run"), **UNFINISHED)
+    return folder
+
+
+@pytest.mark.parametrize("name", NEVER)
+def test_what_may_not_change_is_refused_with_both_values(torn_once: Path, name: str) -> None:
+    wanted, had = NEVER[name]
+    with pytest.raises(RunError, match=f"^{name} = {wanted} cannot change in .* \\(it was {had}\\)"):
+        go_on(torn_once / "run", **{name: wanted})
+
+
+@pytest.fixture
+def torn_run(torn_once: Path, tmp_path: Path) -> RunFolder:
+    """A copy of that run and its texts, with data prepared elsewhere and gone."""
+    shutil.copytree(torn_once, tmp_path / "torn")
+    run = RunFolder(tmp_path / "torn" / "run")
+    facts = run.plan["data"] | {"folder": str(tmp_path / "gone"), "texts": [str(tmp_path / "torn/texts/tales.txt")]}
+    run.write_plan(run.plan | {"data": facts})
+    shutil.rmtree(tmp_path / "torn" / "data")
+    return run
+
+
+def change_a_byte(text: str) -> str:
+    return text.replace("e", "a", 1)
+
+
+CHANGES: dict[str, Callable[[str], str]] = {
+    "one byte": change_a_byte,
+    "one tale less": lambda text: text.rpartition("\n\n")[0],
+    "another order": lambda text: "\n\n".join(reversed(text.split("\n\n"))),
+    "another corpus": lambda text: "\n\n".join(f"The owl number {n} slept in tree {n}." for n in range(900)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_other_texts_under_a_checkpoint_are_refused_with_both_fingerprints(torn_run: RunFolder, change: str) -> None:
+    texts = Path(torn_run.plan["data"]["texts"][0])
+    texts.write_text(CHANGES[change](texts.read_text(encoding="utf-8")), encoding="utf-8")
+    was = torn_run.plan["data"]["fingerprint"]
+    with pytest.raises(RunError, match=rf"data [0-9a-f]{{16}}, was {was}; .*--from"):
+        go_on(torn_run.path)
+
+
+def test_another_tokenizer_of_the_same_size_under_a_checkpoint_is_refused(torn_run: RunFolder) -> None:
+    facts = torn_run.plan["data"]
+    torn_run.write_plan(torn_run.plan | {"data": facts | {"tokenizer": "0123456789abcdef"}})
+    with pytest.raises(RunError, match=rf"tokenizer {facts['tokenizer']}, was 0123456789abcdef"):
+        go_on(torn_run.path)
 
 
 def test_nanogpts_token_files_train_and_go_on(texts: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 import bajka
 from bajka.hardware import cpp_compiler, native_bf16
+from bajka.watching.view import ConsoleView
 from tiny_runs import Stopped, Watcher, bits, go_on, stop_at, tales_file, train_tiny
 
 needs_bf16 = pytest.mark.skipif(not native_bf16("cpu"), reason="this CPU has no native bf16")
@@ -31,7 +31,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tales_file(tmp_path_factory.mktemp("texts"))
 
 
-def torn(texts: Path, out: Path, stops: Iterator[int] | tuple[int, ...], **wishes: Any) -> dict[str, str]:
+def torn(texts: Path, out: Path, stops: tuple[int, ...], **wishes: Any) -> dict[str, str]:
     """The bits of a run that crashed after each of these steps and was started again by the same call."""
     for step in stops:
         with pytest.raises(Stopped):
@@ -75,6 +75,38 @@ def test_looking_sampling_and_saving_more_often_changes_no_weight(
 ) -> None:
     run = train_tiny(texts, out=str(tmp_path / "run"), steps=12, dropout=0.1, **SELDOM)
     assert bits(run) == bits(whole)
+
+
+WATCHED: dict[str, dict[str, Any]] = {
+    "never but at the end": SELDOM,
+    "every step": {"evaluate_every_steps": 1, "save_every_steps": 1},
+    "other intervals": {"evaluate_every_steps": 3, "save_every_steps": 7},
+    "saving by the minute": {"save_every_steps": None, "save_every_minutes": 0.001},
+    "one window": {**OFTEN, "evaluation_windows": 1},
+    "all windows": {**OFTEN, "evaluation_windows": 500},
+    "many prompts": {**OFTEN, "prompts": ("Once", "The fox", "A", "The queen")},
+    "long samples": {**OFTEN, "max_new_tokens": 30},
+    "greedy samples": {**OFTEN, "temperature": 0.0},
+    "odd sampling": {**OFTEN, "temperature": 1.5, "top_k": 3, "repetition_penalty": 1.3},
+}
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("torn_often", [False, True])
+@pytest.mark.parametrize("name", WATCHED)
+def test_ten_ways_of_watching_change_no_weight(
+    texts: Path, whole: bajka.Run, tmp_path: Path, name: str, torn_often: bool
+) -> None:
+    wishes = {"steps": 12, "dropout": 0.1, **WATCHED[name]}
+    stops = (1, 4, 7, 9, 11)[: list(WATCHED).index(name) % 5 + 1] if torn_often else ()
+    assert torn(texts, tmp_path / "run", stops, **wishes) == bits(whole)
+
+
+@pytest.mark.torture
+def test_tensorboard_and_a_talkative_view_change_no_weight(texts: Path, whole: bajka.Run, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    wishes = {"steps": 12, "dropout": 0.1, "tensorboard": True, **OFTEN}
+    assert bits(train_tiny(texts, ConsoleView(), out=str(tmp_path / "run"), **wishes)) == bits(whole)
 
 
 def test_plateau_lowers_the_rate_by_looks_of_its_own_so_evaluations_are_free_there_too(

@@ -18,10 +18,10 @@ from bajka.generation.sampling import Sampling
 from bajka.generation.write import generate
 from bajka.hardware import Machine, find_machine
 from bajka.model.transformer import Transformer
+from bajka.planning.recipe import Recipe
+from bajka.planning.schedule import Cooldown, Schedule
 from bajka.tokens import Batches
 from bajka.tokens.store import token_set
-from bajka.training.optimizer import Recipe
-from bajka.training.schedule import Cooldown, Schedule
 from bajka.training.steps import StepReport, TrainingState, accumulate_gradients, steps
 from tiny import byte_tokenizer, tiny_model
 

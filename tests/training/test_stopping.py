@@ -25,7 +25,9 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs_signals
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", 1), 129)]
+)
 def test_a_signal_saves_this_very_step_and_the_run_goes_on_to_the_same_bits(
     texts: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -64,6 +66,47 @@ def test_the_first_ctrl_c_is_noted_and_the_second_ends_at_once() -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@needs_signals
+def test_only_ctrl_c_ends_at_once_other_repetitions_mean_no_more_than_the_first() -> None:
+    with Signals() as signals:
+        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        assert signals.received == signal.SIGHUP
+
+
+@needs_signals
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Signals() as signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not signals.received
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@needs_signals
+def test_a_second_ctrl_c_draws_no_plots_first(texts: Path, tmp_path: Path) -> None:
+    def send_twice(report: StepReport) -> None:
+        if report.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(texts, Watcher(send_twice), out=str(tmp_path / "run"), steps=10)
+    assert not (tmp_path / "run" / "loss.png").exists()
+
+
+@pytest.mark.parametrize("broken", [BrokenPipeError(), OSError(5, "Input/output error"), SystemExit(1)])
+def test_a_terminal_that_is_gone_does_not_end_a_run(texts: Path, tmp_path: Path, broken: BaseException) -> None:
+    def write(report: StepReport) -> None:
+        raise broken
+
+    watcher = Watcher(write)
+    assert train_tiny(texts, watcher, out=str(tmp_path / "run"), steps=3).plan["finished"]["step"] == 3
+    assert [report.step for report in watcher.reports] == [1], "nothing more was shown"
 
 
 def test_outside_the_main_thread_signals_are_left_alone() -> None:

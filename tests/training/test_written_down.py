@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import struct
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import bajka
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.training.plots import draw_plots
-from bajka.training.steps import StepReport
-from bajka.training.view import ConsoleView, duration
+from bajka.watching.plots import draw_plots
 from tiny_runs import Stopped, Watcher, go_on, stop_at, tales_file, train_tiny
 
 STEP_KEYS = {"step", "tokens", "epoch", "seconds", "train_loss", "learning_rate", "gradient_norm", "tokens_per_second"}
+STEP_KEYS |= {"memory_bytes", "share", "seconds_left", "peak_share"}
 EVALUATION_KEYS = {"val_loss", "val_perplexity", "val_bits_per_byte", "val_bits_per_letter", "train_sample_loss"}
 
 
@@ -38,7 +35,7 @@ def watched(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bajk
 def test_every_step_has_its_line_of_numbers(watched: tuple[bajka.Run, Watcher]) -> None:
     lines = [line for line in watched[0].metrics if "train_loss" in line]
     assert [line["step"] for line in lines] == list(range(1, 10))
-    assert all(set(line) == STEP_KEYS | {"memory_bytes"} for line in lines)
+    assert all(set(line) == STEP_KEYS for line in lines)
     assert lines[-1]["tokens"] == 9 * 4 * 16
     assert all(math.isfinite(value) and value >= 0 for line in lines for value in line.values())
 
@@ -56,6 +53,21 @@ def test_every_evaluation_has_a_sample_of_each_prompt(watched: tuple[bajka.Run, 
     samples = watched[0].folder.samples()
     assert [(s["step"], s["prompt"]) for s in samples] == [(n, p) for n in (0, 4, 8, 9) for p in ("Once", "A fox")]
     assert all({"text", "reason", "tokens_per_second"} <= set(s) for s in samples)
+
+
+def test_a_view_is_told_every_line_that_is_written(watched: tuple[bajka.Run, Watcher]) -> None:
+    run, watcher = watched
+    assert watcher.steps == [line for line in run.metrics if "train_loss" in line]
+    assert watcher.evaluations == [line for line in run.metrics if "val_loss" in line]
+    assert watcher.samples == run.folder.samples()
+
+
+def test_steps_say_their_share_of_the_run_and_of_the_machine(watched: tuple[bajka.Run, Watcher]) -> None:
+    run, watcher = watched
+    assert [line["share"] for line in watcher.steps] == pytest.approx([n / 9 for n in range(1, 10)], abs=1e-5)
+    assert watcher.steps[-1]["seconds_left"] == 0
+    assert run.plan["matmul_rate"] > 1e8
+    assert all(0 < line["peak_share"] < 1.5 for line in watcher.steps)
 
 
 def test_without_prompts_the_openings_of_validation_texts_are_continued(texts: Path, tmp_path: Path) -> None:
@@ -90,7 +102,8 @@ def test_what_is_said_tells_the_texts_the_plan_a_batch_and_the_end(watched: tupl
         "Step 0: validation loss ",
         "Step 9: validation loss ",
         "Finished 9 steps in ",
-        f'Write with it: bajka generate {run.path} "',
+        "What came of the plan: ",
+        f'  bajka generate {run.path} "',
     ):
         assert any(line.startswith(beginning) for line in watcher.lines), beginning
     assert watcher.closed
@@ -161,51 +174,3 @@ def test_tensorboard_forgets_the_steps_that_a_resumed_run_does_again(texts: Path
     board = found.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     board.Reload()
     assert [event.step for event in board.Scalars("loss/train")] == list(range(1, 10))
-
-
-# -- the terminal ------------------------------------------------------------------------------------------------
-
-
-def report(step: int) -> StepReport:
-    return StepReport(step, tokens=64 * step, epoch=0.5, loss=4.25, learning_rate=0.02, gradient_norm=1.0, seconds=0.1)
-
-
-def console(*, terminal: bool) -> Console:
-    return Console(file=io.StringIO(), force_terminal=terminal, width=120, soft_wrap=True, highlight=False)
-
-
-def shown(view: ConsoleView) -> str:
-    file = view.console.file
-    assert isinstance(file, io.StringIO)
-    return file.getvalue()
-
-
-def test_outside_a_terminal_a_plain_line_comes_now_and_then() -> None:
-    seconds = iter([0.0, 0.0, 1.0, 9.9, 12.0, 12.0])
-    view = ConsoleView(console(terminal=False), now=lambda: next(seconds))
-    view.say("It begins. [not markup]")
-    for step in (1, 2, 3, 4):
-        view.step(report(step), share=step / 4, seconds_left=75.0, speed=9_300.0, memory=300 << 20)
-    view.close()
-    assert shown(view).splitlines() == [
-        "It begins. [not markup]",
-        " 25%  step 1  epoch 0.50  loss 4.250  rate 0.02  9,300 tokens/s  300 MB  1 min 15 s left",
-        "100%  step 4  epoch 0.50  loss 4.250  rate 0.02  9,300 tokens/s  300 MB  1 min 15 s left",
-    ]
-
-
-def test_in_a_terminal_a_bar_moves_below_the_lines() -> None:
-    view = ConsoleView(console(terminal=True))
-    view.step(report(1), share=0.25, seconds_left=None, speed=9_300.0, memory=1 << 20)
-    view.say("Step 1: said above the bar.")
-    view.close()
-    view.close()
-    assert "Step 1: said above the bar." in shown(view)
-    assert "9,300 tokens/s" in shown(view)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (12.0, "12 s"), (250.0, "4 min 10 s"), (3_900.0, "1 h 5 min"), (-3.0, "0 s")]
-)
-def test_durations_read_like_speech(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

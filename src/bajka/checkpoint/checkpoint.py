@@ -1,7 +1,7 @@
 """Checkpoints: a model folder plus the state of training, complete only when its manifest says so.
 
 checkpoints/step-000400/  config.json ... model.safetensors      the model, as anybody can load it
-                          training/optimizer.safetensors state.json
+                          training/optimizer.safetensors state.json [average.safetensors]
                           manifest.json                          size and SHA-256 of every file, written last
 """
 
@@ -19,11 +19,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bajka import durable
-from bajka.checkpoint.model_folder import read_weights, save_tensors
+from bajka.checkpoint.model_folder import WEIGHTS, read_weights, save_tensors
 from bajka.checkpoint.run_folder import RunFolder
+from bajka.checkpoint.sealed import MANIFEST, differs, read_manifest, write_sealed
 from bajka.errors import DamagedFileError, disk_errors
 
 POINTERS = ("last", "best", "cooldown")
+AVERAGE = "training/average.safetensors"
+"""The average of the weights in a checkpoint, in the names of its model.safetensors."""
 _NAME = re.compile(r"step-(\d+)(?:-(\d+))?")
 
 
@@ -44,34 +47,34 @@ def save_checkpoint(
     write_model: Callable[[Path], None],
     tensors: Mapping[str, Tensor],
     state: Mapping[str, Any],
-    best: Mapping[str, Any] | None = None,
     before_cooldown: bool = False,
+    needs: int | None = None,
 ) -> Path:
-    """Write a checkpoint beside the old ones, point `last` at it (and `best`, `cooldown` if told), remove old ones.
+    """Write a checkpoint beside the old ones, point `last` at it (and `cooldown` if told), remove old ones.
 
-    `best` holds the facts of the best evaluation when this is the best model so far; then `model/` becomes it.
-    Nothing that existed is touched before the new checkpoint is complete. `last` is moved last: after a crash on the
-    way, training goes on from the checkpoint before and does all of this again.
+    `write_model` fills a folder that already has training/; `model/` becomes the first checkpoint of a run. Nothing
+    that existed is touched before the new checkpoint is complete. `last` is moved last: after a crash on the way,
+    training goes on from the checkpoint before and does all of this again. Raises `DiskError`: what was written by then
+    is taken away, and on a full disk the message tells that `needs` bytes are needed for all of the checkpoint.
     """
     final = _free_name(run, step)
     temporary = final.with_name(final.name + durable.TEMPORARY)
-    with disk_errors("write the checkpoint", final):
-        if temporary.exists():
-            shutil.rmtree(temporary)
+    with disk_errors("write the checkpoint", final, needs=needs):
+        for leftover in run.checkpoints.glob(f"*{durable.TEMPORARY}/"):  # of crashes: they take room
+            shutil.rmtree(leftover)
+        durable.make_folder(run.checkpoints)
         (temporary / "training").mkdir(parents=True)
         try:
             write_model(temporary)
             cpu = {name: value.detach().to("cpu").contiguous() for name, value in tensors.items()}
             save_tensors(temporary / "training" / "optimizer.safetensors", cpu)
             durable.write_json(temporary / "training" / "state.json", dict(state))
-            durable.write_json(temporary / "manifest.json", make_manifest(temporary))
+            write_sealed(temporary / MANIFEST, make_manifest(temporary))
             durable.publish_folder(temporary, final)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-    if best is not None:
-        run.write_pointer("best", checkpoint=final.name, step=step, **best)
-    if best is not None or not (run.model / "config.json").is_file():
+    if not (run.model / "config.json").is_file():
         publish_model(run, final)
     if before_cooldown:
         run.write_pointer("cooldown", checkpoint=final.name, step=step)
@@ -79,6 +82,19 @@ def save_checkpoint(
     run.write_pointer("last", checkpoint=final.name, step=step, previous=previous)
     remove_old(run)
     return final
+
+
+def mark_best(run: RunFolder, *, step: int, val_loss: float, average: bool = False) -> None:
+    """The last checkpoint, that of `step`, holds the best model so far: `model/` becomes it, and `best` points at it.
+
+    With `average` the model is the average of its weights. The pointer comes last: after a crash on the way the step is
+    evaluated again, and this is done again.
+    """
+    last = run.read_pointer("last") or {}
+    assert last.get("step") == step, "the best model is saved before it is judged"
+    publish_model(run, run.checkpoints / last["checkpoint"], average=average)
+    run.write_pointer("best", checkpoint=last["checkpoint"], step=step, val_loss=val_loss, weights=_weights(average))
+    remove_old(run)
 
 
 def _free_name(run: RunFolder, step: int) -> Path:
@@ -95,7 +111,7 @@ def make_manifest(folder: Path) -> dict[str, Any]:
     """Size and SHA-256 of every file below `folder`, but for the manifest itself."""
     files = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != "manifest.json":
+        if path.is_file() and path.name != MANIFEST:
             facts = {"bytes": path.stat().st_size, "sha256": durable.sha256_of(path)}
             files[path.relative_to(folder).as_posix()] = facts
     return {"format": 1, "files": files}
@@ -104,13 +120,12 @@ def make_manifest(folder: Path) -> dict[str, Any]:
 def verify(folder: Path) -> None:
     """Raise `DamagedFileError` unless every file is there with the size and hash of the manifest."""
     try:
-        files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
-        for name, facts in files.items():
-            path = folder / name
-            if path.stat().st_size != facts["bytes"] or durable.sha256_of(path) != facts["sha256"]:
-                raise DamagedFileError(f"The checkpoint file {path} is damaged: it differs from its manifest.")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        files = read_manifest(folder)
+    except (OSError, ValueError) as error:
         raise DamagedFileError(f"The checkpoint {folder} is not whole: {error}.") from error
+    for name, facts in files.items():
+        if differs(folder / name, facts):
+            raise DamagedFileError(f"The checkpoint file {folder / name} is damaged: it differs from its manifest.")
 
 
 def find_checkpoint(run: RunFolder, pointer: str, *, say: Callable[[str], None]) -> Path | None:
@@ -149,11 +164,27 @@ def _newest_first(run: RunFolder) -> list[str]:
     return [name for _, _, name in reversed(ordered)]
 
 
-def publish_model(run: RunFolder, checkpoint: Path) -> None:
-    """Make `model/` the model of `checkpoint`: each file replaced atomically, the weights last."""
-    files = [p for p in checkpoint.iterdir() if p.is_file() and p.name != "manifest.json"]
-    for path in sorted(files, key=lambda p: p.suffix == ".safetensors"):
-        durable.link_or_copy(path, run.model / path.name)
+def publish_model(run: RunFolder, checkpoint: Path, *, average: bool = False) -> None:
+    """Make `model/` the model of `checkpoint`, or its average: each file replaced atomically, the weights last.
+
+    The pointer `model` says what each file of `model/` must be; on the way from one model to the next, either of two.
+    """
+    manifest = read_manifest(checkpoint)
+    sources = {name: name for name in manifest if "/" not in name}
+    if average:
+        sources[WEIGHTS] = AVERAGE
+    facts = {name: [manifest[source]] for name, source in sources.items()}
+    before = (run.read_pointer("model") or {}).get("files", {})
+    either = {name: [*before.get(name, []), *one] for name, one in facts.items()}
+    weights = _weights(average)
+    run.write_pointer("model", checkpoint=checkpoint.name, weights=weights, files=either)
+    for name in sorted(sources, key=lambda name: name.endswith(".safetensors")):
+        durable.link_or_copy(checkpoint / sources[name], run.model / name)
+    run.write_pointer("model", checkpoint=checkpoint.name, weights=weights, files=facts)
+
+
+def _weights(average: bool) -> str:
+    return "average" if average else "last"
 
 
 def remove_old(run: RunFolder) -> None:

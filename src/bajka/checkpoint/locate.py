@@ -23,6 +23,8 @@ def locate_model(name: str) -> Path:
         for folder in (path, path / "model"):
             if (folder / "config.json").is_file():
                 return folder
+        if (path / "checkpoints" / "model.json").is_file():
+            return path / "model"  # there was one: what is missing is named when it is opened
         if (path / "config.toml").is_file():
             raise ModelError(
                 f"The run {path} has no model yet: it was stopped before its first checkpoint. Run it again."

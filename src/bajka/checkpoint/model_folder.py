@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bajka import durable
 from bajka.checkpoint.locate import locate_model
+from bajka.checkpoint.opened import check_model
 from bajka.errors import DamagedFileError, ModelError
 from bajka.model.config import ModelConfig
 from bajka.model.convert import load_hugging_face_weights, to_hugging_face_weights
@@ -46,7 +47,9 @@ def write_model_folder(
     generation = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end}
     durable.write_json(folder / "generation_config.json", generation | dict(sampling or {}))
     tokenizer.save(folder, context_length=config.context_length)
-    durable.write_file(folder / WEIGHTS, lambda path: save_tensors(path, to_hugging_face_weights(model)))
+    weights = to_hugging_face_weights(model)
+    needs = sum(tensor.nbytes for tensor in weights.values())
+    durable.write_file(folder / WEIGHTS, lambda path: save_tensors(path, weights), needs=needs)
 
 
 def load_model(name: str, *, device: str = "cpu", dropout: float = 0.0) -> LoadedModel:
@@ -55,6 +58,7 @@ def load_model(name: str, *, device: str = "cpu", dropout: float = 0.0) -> Loade
     Raises `ModelError` when it is none of these or of an unknown architecture, `DamagedFileError` for broken files.
     """
     folder = locate_model(name)
+    check_model(folder)
     config = read_model_config(folder, name).model_copy(update={"dropout": dropout})
     with torch.device("meta"):
         model = Transformer(config)

@@ -7,6 +7,7 @@ runs/alice/  config.toml plan.json metrics.jsonl samples.jsonl log.txt loss.png 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,8 +17,10 @@ import filelock
 import tomli_w
 
 from bajka import durable
-from bajka.config import Settings, load_settings, wishes
+from bajka.checkpoint.sealed import read_sealed, write_sealed
+from bajka.config import Settings
 from bajka.errors import DamagedFileError, RunError, disk_errors
+from bajka.settings import load_settings, wishes
 
 
 class RunFolder:
@@ -52,10 +55,11 @@ class RunFolder:
     def plan(self) -> dict[str, Any]:
         """What was worked out, as saved; raises `DamagedFileError` when it cannot be read."""
         try:
-            return dict(json.loads(self.plan_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            return read_sealed(self.plan_file)
+        except (OSError, ValueError) as error:
             raise DamagedFileError(
-                f"{self.plan_file} cannot be read ({error}): the run cannot be continued."
+                f"{self.plan_file} cannot be read ({error}), and no good checkpoint holds a copy of it: the run cannot be "
+                "continued."
             ) from error
 
     def write_settings(self, settings: Settings) -> None:
@@ -64,7 +68,7 @@ class RunFolder:
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:
         """Save what was worked out, durably: the clock's decision must stand before it takes effect."""
-        durable.write_json(self.plan_file, dict(plan))
+        write_sealed(self.plan_file, plan)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -75,10 +79,10 @@ class RunFolder:
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         file = self.path / ".lock"
         with disk_errors("write", self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            durable.make_folder(self.path)
             lock = filelock.FileLock(file)
             try:
-                lock.acquire(timeout=0)
+                lock.acquire(timeout=0.3)  # somebody may just be asking whether it is held
             except filelock.Timeout:
                 raise RunError(
                     f"Another process is training in {self.path}. Wait for it, stop it, or choose another --out."
@@ -92,6 +96,20 @@ class RunFolder:
                 for folder in made:
                     with suppress(OSError):  # not empty: something else was put there meanwhile
                         folder.rmdir()
+
+    def in_use(self) -> bool:
+        """Whether a process trains in this run now. Where we may not ask (a folder that is read-only): whether its
+        numbers grew in the last two minutes."""
+        file = self.path / ".lock"
+        if not file.is_file():
+            return False
+        try:
+            with filelock.FileLock(file, timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:
+            return self.metrics_file.is_file() and time.time() - self.metrics_file.stat().st_mtime < 120
 
     def metrics(self) -> list[dict[str, Any]]:
         """All lines of metrics.jsonl: what was measured at which step."""
@@ -117,16 +135,16 @@ class RunFolder:
                 durable.write_text(file, kept)
 
     def read_pointer(self, name: str) -> dict[str, Any] | None:
-        """A pointer file of checkpoints/ (best, last, cooldown), or None."""
+        """A pointer file of checkpoints/ (best, last, cooldown, model), or None when it is not there or damaged."""
         try:
-            value = json.loads((self.checkpoints / f"{name}.json").read_text(encoding="utf-8"))
+            value = read_sealed(self.checkpoints / f"{name}.json")
         except (OSError, ValueError):
             return None
-        return value if isinstance(value, dict) and isinstance(value.get("checkpoint"), str) else None
+        return value if isinstance(value.get("checkpoint"), str) else None
 
     def write_pointer(self, name: str, **facts: Any) -> None:
         """Replace a pointer file atomically."""
-        durable.write_json(self.checkpoints / f"{name}.json", facts)
+        write_sealed(self.checkpoints / f"{name}.json", facts)
 
 
 def json_line(value: Mapping[str, Any]) -> str:

@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tyro
 
-from bajka.config import OTHER_NAMES, Settings
+from bajka.config import Settings
 from bajka.errors import SettingsError
+from bajka.settings import OTHER_NAMES
 
 FLAG_NAMES = {"from_model": "from"}
 

@@ -10,9 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bajka.config import Settings, load_settings, settings_with
+from bajka.config import Settings
 from bajka.errors import SettingsError
 from bajka.progress import ConsoleProgress, Progress
+from bajka.settings import load_settings, settings_with
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -75,7 +75,7 @@ def round_trip(*, device: str = "auto", steps: int = _STEPS) -> Finding:
     from bajka.hardware import choose_device
     from bajka.run import open_run
     from bajka.training.train import train
-    from bajka.training.view import SilentView
+    from bajka.watching.view import SilentView
 
     began, place = time.monotonic(), choose_device(device)
     with tempfile.TemporaryDirectory(prefix="bajka-doctor-", ignore_cleanup_errors=True) as folder:

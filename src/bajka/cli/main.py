@@ -6,9 +6,13 @@ import difflib
 import errno
 import importlib
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 STARTED = time.monotonic()
 """When this process began, for the clock of `--minutes`."""
@@ -25,6 +29,7 @@ FIRST = {
 SECOND = {
     "demo": "train on built-in tales and write new ones, in three minutes",
     "doctor": "what works on this machine, and what is missing",
+    "watch": "how a run goes: follow it while it trains, or read what it wrote as it learnt",
     "share": "put a model on the Hugging Face hub (--dry-run shows what would go)",
     "fetch": "well-known corpora: list them, or download one",
     "prepare": "texts to train.bin and val.bin, without training",
@@ -44,7 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (0 when all went well; see `bajka.errors` for the others)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nothing leaves the computer unless it is shared
-    sys.exit(run(arguments))
+    with _noticed_ctrl_c() as pressed:
+        try:
+            code = run(arguments)
+        except (KeyboardInterrupt, Exception) as error:
+            if not pressed and not isinstance(error, KeyboardInterrupt):
+                raise
+            complain("Stopped. What was saved before is intact.")
+            code = 130
+    _let_go_of_output()
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -68,7 +82,7 @@ def run(arguments: list[str]) -> int:
 
 def _guarded(command: str, rest: list[str]) -> int:
     """Run a command; every foreseen trouble becomes a sentence on standard error and its exit code."""
-    from bajka.errors import BajkaError
+    from bajka.errors import BajkaError, was_said
 
     try:
         from bajka.cli.arguments import parse
@@ -76,14 +90,11 @@ def _guarded(command: str, rest: list[str]) -> int:
         function = getattr(importlib.import_module(f"bajka.cli.commands.{command}"), command)
         parse(function, command, rest)()
     except BajkaError as error:
-        complain(str(error))
+        if not was_said(error):
+            complain(str(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        complain("Stopped. What was saved before is intact.")
-        return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` closed our output: not an error
-        return 0
+        return 0  # `| head` closed our output: not an error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
             raise
@@ -105,5 +116,39 @@ def overview() -> str:
 
 
 def complain(sentence: str) -> None:
-    """An error for a person, on standard error."""
-    print(f"bajka: {sentence}", file=sys.stderr)
+    """An error for a person, on standard error, if that is still there."""
+    with suppress(OSError):
+        print(f"bajka: {sentence}", file=sys.stderr)
+
+
+@contextmanager
+def _noticed_ctrl_c() -> Iterator[list[int]]:
+    """A list that is not empty once Ctrl-C was pressed.
+
+    `KeyboardInterrupt` alone does not tell: pressed while numpy or torch is imported it is swallowed there, and something
+    else fails later ("module 'numpy' has no attribute 'matrix'").
+    """
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _let_go_of_output() -> None:
+    """What nobody can read any more (a closed pipe or terminal) is dropped, so that it is no error at the very end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bajka import durable
 from bajka.config import CleaningSettings
 from bajka.corpus.near import near_duplicate_groups
 from bajka.corpus.store import DocumentStore
@@ -28,8 +29,8 @@ def find_duplicates(store: DocumentStore, cleaning: CleaningSettings, progress: 
     if cleaning.near_duplicates:
         similarity = cleaning.near_duplicate_similarity
         groups = near_duplicate_groups(store.sketches, store.text, similarity=similarity, progress=progress)
-    kept.astype("<i8").tofile(store.folder / _KEPT)
-    _among(kept, groups).astype("<i8").tofile(store.folder / _GROUPS)
+    durable.write_bytes(store.folder / _KEPT, kept.astype("<i8").tobytes())
+    durable.write_bytes(store.folder / _GROUPS, _among(kept, groups).astype("<i8").tobytes())
     left_out = len(store) - len(kept)
     return {EQUAL: left_out} if left_out else {}
 

@@ -72,6 +72,7 @@ def _kept(
         news = news_of(inputs, keep)
         if not folder.exists():
             _read_into(folder, found, inputs, settings, cleaning, progress)
+            durable.remove_abandoned(folder)
         corpus = _open(folder, news=news)
     for old in keep.parent.glob(f"{keep.name}-texts-????????"):
         if old != folder:

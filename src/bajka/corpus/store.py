@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
@@ -49,6 +50,7 @@ class StoreWriter:
         self.entries = _whole_lines(folder / JOURNAL)
         while self.entries and not self._holds(self.entries[-1]["sizes"]):
             self.entries.pop()
+        _cut_after(folder / JOURNAL, len(self.entries))
         self._committed: dict[str, int] = self.entries[-1]["sizes"] if self.entries else dict.fromkeys(_DATA, 0)
         self._forget_after(self._committed)
 
@@ -57,7 +59,8 @@ class StoreWriter:
 
     def __exit__(self, *problem: object) -> None:
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # what could not be written was said before, and is tried again by closing
+                file.close()
 
     @property
     def place(self) -> dict[str, int]:
@@ -76,7 +79,8 @@ class StoreWriter:
 
     def begin_anew(self) -> None:
         """Forget everything, what was committed too."""
-        (self.folder / JOURNAL).unlink(missing_ok=True)
+        with disk_errors("remove", self.folder / JOURNAL):
+            (self.folder / JOURNAL).unlink(missing_ok=True)
         self.entries = []
         self._committed = dict.fromkeys(_DATA, 0)
         self._forget_after(self._committed)
@@ -132,8 +136,9 @@ class StoreWriter:
         self._pending[SKETCHES].append(signatures.astype("<u4").tobytes())
         self._to_sketch.clear()
         for name, file in self._files.items():
-            with disk_errors("write", self.folder / name):
-                file.write(b"".join(self._pending[name]))
+            content = b"".join(self._pending[name])
+            with disk_errors("write", self.folder / name, needs=len(content)):
+                file.write(content)
                 file.flush()
             self._pending[name].clear()
         self._written = self._sizes[TEXTS]
@@ -211,6 +216,15 @@ def _mapped(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
     """The lines of a journal up to the first that a crash has cut."""
     return list(_parsed(path)) if path.is_file() else []
+
+
+def _cut_after(path: Path, lines: int) -> None:
+    """Take away what a crash left behind the first `lines`: nothing would be read beyond it."""
+    if path.is_file():
+        whole = path.read_bytes().splitlines(keepends=True)
+        if len(whole) > lines:
+            with disk_errors("write", path):
+                os.truncate(path, sum(map(len, whole[:lines])))
 
 
 def _parsed(path: Path) -> Iterator[dict[str, Any]]:

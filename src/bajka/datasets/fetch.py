@@ -15,7 +15,7 @@ from typing import Any
 from bajka.datasets.catalog import KnownCorpus, RemoteFile, at_mirror, known_corpora, known_corpus
 from bajka.datasets.download import PATIENT, AbsentError, Patience, connection, download
 from bajka.durable import sha256_of, write_json
-from bajka.errors import CorpusError, DamagedFileError, ResourceError, disk_errors
+from bajka.errors import CorpusError, DamagedFileError, ResourceError, disk_errors, readable
 from bajka.progress import Progress, silent
 
 RECORD = ".fetched.json"
@@ -88,14 +88,6 @@ def is_fetched(corpus: KnownCorpus, folder: Path = FOLDER) -> bool:
     """Whether all files of `corpus` are in its folder with the sizes that they had when they came."""
     place, sums = folder / corpus.name, _sums(folder / corpus.name)
     return all(file.path in sums and _size(place / file.path) == sums[file.path]["bytes"] for file in corpus.files)
-
-
-def readable(size: int) -> str:
-    """A number of bytes for people: 2.3 GB."""
-    for unit, scale in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}"
-    return f"{size} bytes"
 
 
 def _known(name: str) -> KnownCorpus:

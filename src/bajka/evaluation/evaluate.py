@@ -8,10 +8,10 @@ from typing import Literal
 
 from bajka.checkpoint.model_folder import LoadedModel
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import settings_with
 from bajka.corpus import read_corpus
 from bajka.errors import ModelError, TokenizerError
 from bajka.evaluation.loss import Loss, strided_loss
+from bajka.settings import settings_with
 from bajka.tokens.store import TokenSet, open_token_data, token_set
 
 Part = Literal["validation", "test"]

@@ -1,4 +1,4 @@
-"""Parameters, arithmetic and memory of a shape, before anything is allocated."""
+"""Parameters, arithmetic, and memory for writing, of a shape; memory for training is in `bajka.model.memory`."""
 
 from __future__ import annotations
 
@@ -37,17 +37,6 @@ def flops_per_token(c: ModelConfig) -> float:
     plus causal attention over half the context on average (PaLM, arXiv 2204.02311, appendix B, halved for the mask)."""
     matrices = c.n_layer * block_matrices(c) + c.vocab_size * c.n_embd
     return 6.0 * matrices + 6.0 * c.n_layer * c.context_length * c.n_head * c.head_dim
-
-
-def training_memory(c: ModelConfig, *, micro_batch_size: int, bytes_per_activation: int) -> int:
-    """Rough bytes at the peak of a training step: weights, gradients, optimizer (16 a parameter), activations, logits.
-
-    Measured against the peak of real steps in `docs/experiments.md`; good to about a third.
-    """
-    tokens = micro_batch_size * c.context_length
-    per_token = c.n_layer * (8 * c.n_embd + 2 * attention_width(c) + 4 * c.n_inner)
-    logits = tokens * c.vocab_size * (bytes_per_activation + 8)
-    return 16 * parameters(c) + tokens * per_token * bytes_per_activation + logits
 
 
 def inference_memory(c: ModelConfig, *, rows: int, bytes_per_value: int = 4) -> int:

@@ -11,13 +11,13 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from bajka.model.cache import Cache
 from bajka.model.config import ModelConfig
 from bajka.model.estimate import attention_width
-from bajka.tokens.batches import IGNORED
-
-_PLAIN_UP_TO = 512  # tokens: beyond, the (T, T) weights cost more memory than the products save time
+from bajka.model.loss import head_loss, widen
+from bajka.model.memory import PLAIN_ATTENTION_UP_TO
 
 
 class Linear(nn.Linear):
@@ -46,7 +46,7 @@ class Norm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width)) if layer else None
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        wide = widen(x)
         if self.bias is not None:
             return F.layer_norm(wide, self.weight.shape, self.weight, self.bias, self.epsilon).to(x.dtype)
         return F.rms_norm(wide, self.weight.shape, self.weight, self.epsilon).to(x.dtype)
@@ -91,7 +91,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, causal: bool
     the short contexts of small models (docs/experiments.md, "Attention on a CPU").
     """
     T = q.shape[2]
-    if mask is not None or not causal or q.device.type != "cpu" or q.dtype != torch.bfloat16 or T > _PLAIN_UP_TO:
+    if (
+        mask is not None
+        or not causal
+        or q.device.type != "cpu"
+        or q.dtype != torch.bfloat16
+        or T > PLAIN_ATTENTION_UP_TO
+    ):
         return F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=mask is None and causal, dropout_p=dropout
         )
@@ -151,11 +157,18 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The model: embeddings, blocks, a head. `forward` gives logits, `loss` the summed cross entropy of a batch."""
+    """The model: embeddings, blocks, a head. `forward` gives logits, `loss` the summed cross entropy of a batch.
+
+    Two attributes trade time for memory and change no result. `gradient_checkpointing` keeps only the inputs of blocks
+    and computes a block again for its backward (Chen et al., arXiv 1604.06174): the same bits in fp32, dropout included.
+    `loss_chunk` is how many tokens' logits exist at once; None: all.
+    """
 
     def __init__(self, c: ModelConfig) -> None:
         super().__init__()
         self.config = c
+        self.gradient_checkpointing = False
+        self.loss_chunk: int | None = None
         self.embedding = nn.Embedding(c.vocab_size, c.n_embd)
         self.positions = nn.Embedding(c.context_length, c.n_embd) if c.is_gpt else None
         self.blocks = nn.ModuleList(Block(c) for _ in range(c.n_layer))
@@ -214,19 +227,24 @@ class Transformer(nn.Module):
 
     def hidden(self, x: Tensor, rotation: Tensor | None, cache: Cache | None = None) -> Tensor:
         """The residual stream (B, T, C) after all blocks and the last norm."""
+        again = self.gradient_checkpointing and torch.is_grad_enabled()
+        drops = self.training and max(self.config.dropout, self.config.attention_dropout) > 0
         for layer, block in enumerate(self.blocks):
-            x = block(x, rotation, cache, layer)
+            if again:
+                x = checkpoint(block, x, rotation, cache, layer, use_reentrant=False, preserve_rng_state=drops)
+            else:
+                x = block(x, rotation, cache, layer)
         return x if self.norm is None else self.norm(x)
 
     def loss(self, ids: Tensor, targets: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
-        """Cross entropy in nats, summed over the targets (B, T) that are not `IGNORED`, in fp32."""
+        """Cross entropy in nats, summed over the targets (B, T) that are not `IGNORED`, in at least fp32."""
         return self.loss_of(*self.embed(ids, dtype=dtype), targets)
 
     def loss_of(self, x: Tensor, rotation: Tensor | None, targets: Tensor) -> Tensor:
         """`loss` from embedded tokens: the part that may be compiled (the look-up's backward may not: on a CPU
         Inductor adds gradients with atomics, in no fixed order)."""
-        logits = self.head(self.hidden(x, rotation)).float()
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+        hidden = self.hidden(x, rotation).flatten(0, 1)
+        return head_loss(hidden, self.head.weight, targets.flatten(), chunk=self.loss_chunk)
 
     def reset(self, seed: int) -> None:
         """Draw all weights anew from `seed`, on the CPU, so that every machine starts from the same numbers.

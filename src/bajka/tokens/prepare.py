@@ -63,8 +63,10 @@ def prepare(
             meta = _meta(split, tokenizer, fingerprint, sources) | facts
             tokenizer.save(unfinished, context_length=1024)
             durable.write_json(unfinished / "meta.json", meta)
-            work.journal.unlink()
+            with disk_errors("remove", work.journal):
+                work.journal.unlink()
             durable.publish_folder(unfinished, folder)
+            durable.remove_abandoned(folder)
     return open_token_data(folder)
 
 
@@ -120,7 +122,7 @@ class _Work:
         with disk_errors("write", self.folder):
             if self.folder.exists():
                 shutil.rmtree(self.folder)
-            self.folder.mkdir(parents=True)
+            durable.make_folder(self.folder)
         self._note({"fingerprint": fingerprint})
         with disk_errors("write", self.folder):
             durable.sync_folder(self.folder)

@@ -93,5 +93,5 @@ def sizes(folder: Path, name: str, written: Written, dtype: np.dtype[Any]) -> di
 
 
 def _append(path: Path, values: NDArray[Any]) -> None:
-    with disk_errors("write", path), path.open("ab") as file:
+    with disk_errors("write", path, needs=values.nbytes), path.open("ab") as file:
         file.write(values.data)

@@ -1,4 +1,4 @@
-"""Training: the plan, the loop, the optimizer, the schedule, and what is written down on the way.
+"""Training: the loop, the optimizer, checkpoints, and what happens when something goes wrong.
 
 `steps` is the loop itself, a generator that yields one `StepReport` per optimizer update. `train` is the caller most
 people want: it prepares, resumes, prints, evaluates, samples, saves, and returns the finished run.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from bajka.training.schedule import Cooldown, Schedule
+from bajka.planning.schedule import Cooldown, Schedule
+
+_SUDDEN = 3.0  # times the usual step: a GPU whose driver moves memory to the system's (WSL) instead of failing
 
 
 @dataclass
@@ -32,16 +35,35 @@ class Clock:
 
 @dataclass
 class Pace:
-    """How long a step takes now, in seconds of the clock, and how much is spent beside the steps."""
+    """How long a step takes now, in seconds of the clock, and how much is spent beside the steps; the last evaluation.
+
+    It is saved with the state, so that a run that was killed decides as one that was not.
+    """
 
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=30))
     stepping: float = 0.0
     beside: float = 0.0
+    slow: int = 0
+    evaluation: float = 1.0
 
     def stepped(self, seconds: float) -> None:
         """A step took so long, its logging included."""
+        full = len(self.recent) == self.recent.maxlen
+        self.slow = self.slow + 1 if full and seconds > _SUDDEN * self.typical() else 0
         self.recent.append(seconds)
         self.stepping += seconds
+
+    def spilling(self) -> bool:
+        """Whether the last five steps took more than three times as long as those before; asked once, it begins anew."""
+        if self.slow < 5:
+            return False
+        self.slow = 0
+        self.recent.clear()
+        return True
+
+    def typical(self) -> float:
+        """Seconds of the median step among the recent ones; there must be one."""
+        return sorted(self.recent)[len(self.recent) // 2]
 
     def spent_beside(self, seconds: float) -> None:
         """Evaluating, sampling and saving took so long."""
@@ -55,9 +77,18 @@ class Pace:
         """Seconds of a step now, with its share of evaluations, samples and saves."""
         if not self.recent:
             return 1.0
-        typical = sorted(self.recent)[len(self.recent) // 2]
+        typical = self.typical()
         share = self.beside / self.stepping if self.stepping > 0 else 0.0
         return min(max(typical, self.mean()), 1.5 * typical) * (1 + share)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, in JSON's types."""
+        return {**vars(self), "recent": list(self.recent)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a saved state."""
+        self.recent.extend(state["recent"])
+        self.stepping, self.beside, self.evaluation = state["stepping"], state["beside"], state["evaluation"]
 
 
 def decide_cooldown(

@@ -1,27 +1,46 @@
-"""From settings to token ids: read, split, tokenize, encode; everything said aloud on the way."""
+"""From settings to token ids: read, split, tokenize, encode; everything said aloud on the way. Further corpora beside
+the main one are the matter of `mixed`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from bajka.config import Settings
 from bajka.corpus import Corpus, Split, Template, read_corpus, split_documents
 from bajka.errors import CorpusError, SettingsError
+from bajka.planning.plan import CorpusFacts
 from bajka.progress import Progress, silent
 from bajka.tokenizer import TRAINED_TO_SIZE, Tokenizer, choose_vocab_size, gguf_note, train_tokenizer
 from bajka.tokens.foreign import is_token_folder, open_foreign_bins
+from bajka.tokens.mixture import PARTS, weights_of
 from bajka.tokens.prepare import prepare
 from bajka.tokens.store import TokenData, open_token_data
-from bajka.training.plan import CorpusFacts
 
 Say = Callable[[str], None]
 
 _SHOWN = 10  # files named one by one
+
+
+@dataclass(frozen=True)
+class Further:
+    """A corpus beside the main one, named `name`; `texts` are the path or name that was given, or the run of --from.
+
+    "mixed": `share` of the training windows come from it. "watched": it is only validated on. "earlier": what the
+    model of --from learned before, replayed when it has a share.
+    """
+
+    kind: Literal["mixed", "watched", "earlier"]
+    name: str
+    texts: str
+    data: TokenData
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -31,18 +50,34 @@ class Inputs:
     data: TokenData
     tokenizer: Tokenizer
     openings: tuple[str, ...]
+    further: tuple[Further, ...] = ()
+
+    @property
+    def trained(self) -> tuple[Further, ...]:
+        """The further corpora that training reads too."""
+        return tuple(one for one in self.further if one.share)
 
     @property
     def facts(self) -> CorpusFacts:
         """Counts for the plan."""
-        return CorpusFacts(
-            train_tokens=len(self.data.train),
-            validation_tokens=len(self.data.validation),
-            documents=len(self.data.train.starts),
-            bytes=self.data.train.bytes + self.data.validation.bytes,
-            vocab_size=self.tokenizer.vocab_size,
-            same_book=bool(self.data.meta.get("split", {}).get("same_book")),
-        )
+        others = [one.data for one in self.trained]
+        return facts_of(self.data, others, [one.share for one in self.trained])
+
+
+def facts_of(data: TokenData, others: Sequence[TokenData], shares: Sequence[float]) -> CorpusFacts:
+    """Counts for the plan, when training reads `others` too, in `shares`.
+
+    Training tokens and documents are what passes by while the main texts are read once: that is an epoch.
+    """
+    main = weights_of(shares)[0] / PARTS
+    return CorpusFacts(
+        train_tokens=round(len(data.train) / main),
+        validation_tokens=len(data.validation),
+        documents=round(len(data.train.starts) / main),
+        bytes=data.validation.bytes + sum(one.train.bytes for one in (data, *others)),
+        vocab_size=data.vocab_size,
+        same_book=bool(data.meta.get("split", {}).get("same_book")),
+    )
 
 
 def name_of(settings: Settings) -> str:
@@ -50,11 +85,17 @@ def name_of(settings: Settings) -> str:
     texts = settings.corpus.texts
     if not texts:
         raise SettingsError("There are no texts to learn from. Name files or folders: bajka train path/to/texts")
-    path = Path(texts[0]).expanduser()
+    return name_after(texts[0]) if len(texts) == 1 else f"{name_after(texts[0])}-and-more"
+
+
+def name_after(texts: str) -> str:
+    """A short name for a file, a folder or a dataset."""
+    path = Path(texts).expanduser()
     stem = path.stem if path.suffix and not path.is_dir() else path.name or path.resolve().name
+    if stem == "..":
+        stem = path.resolve().name
     stem = stem.removesuffix(".tar")  # of tales.tar.gz
-    name = re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:60] or "texts"
-    return name if len(texts) == 1 else f"{name}-and-more"
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:60] or "texts"
 
 
 def prepare_inputs(
@@ -67,27 +108,32 @@ def prepare_inputs(
     """
     texts = settings.corpus.texts
     if len(texts) == 1 and is_token_folder(Path(texts[0]).expanduser()):
-        return _given_tokens(Path(texts[0]).expanduser(), settings, tokenizer, say)
+        return given_tokens(Path(texts[0]).expanduser(), settings, tokenizer, say)
     name = name_of(settings)
     corpus, split = read_and_split(settings, say, keep=parent / name, progress=progress)
     if tokenizer is None:
-        tokenizer = make_tokenizer(settings, split, say)
+        tokenizer = make_tokenizer(settings, [split], say)
     sources = {"texts": list(texts), "files": len(corpus.files), "documents": len(corpus.documents)}
     data = prepare(split, tokenizer, parent=parent, name=name, sources=sources, progress=progress)
+    say_sizes(data, say)
+    return Inputs(data, tokenizer, openings_of(data, tokenizer))
+
+
+def say_sizes(data: TokenData, say: Say) -> None:
+    """Tokens, documents and bytes of each side that has any."""
     sides = (("Training", data.train), ("Validation", data.validation), ("Test", data.test))
     for side, tokens in sides:
-        if tokens is not None:
+        if tokens is not None and len(tokens):
             say(
                 f"{side}: {len(tokens):,} tokens in {len(tokens.starts):,} documents, "
                 f"{tokens.bytes:,} bytes ({tokens.bytes_per_token:.2f} bytes a token)."
             )
-    return Inputs(data, tokenizer, openings_of(data, tokenizer))
 
 
 def open_inputs(settings: Settings, folder: Path, *, tokenizer: Tokenizer | None = None) -> Inputs:
     """What `prepare_inputs` prepared in `folder`, without reading the texts again; `tokenizer` as there."""
     if not (folder / "meta.json").is_file() and is_token_folder(folder):
-        return _given_tokens(folder, settings, tokenizer, say=lambda line: None)
+        return given_tokens(folder, settings, tokenizer, say=lambda line: None)
     data = open_token_data(folder)
     tokenizer = tokenizer or Tokenizer.load(folder)
     return Inputs(data, tokenizer, openings_of(data, tokenizer))
@@ -97,6 +143,16 @@ def read_and_split(
     settings: Settings, say: Say, *, keep: Path | None = None, progress: Progress = silent
 ) -> tuple[Corpus, Split]:
     """The documents and their split, with what a person should know of them said."""
+    corpus = read_texts(settings, say, keep=keep, progress=progress)
+    split = split_documents(corpus, settings.corpus)
+    say(f"{split.how[0].upper()}{split.how[1:]}.")
+    for reason, count in split.left_out.items():
+        say(f"In no part of the split: {count:,} documents, {reason}.")
+    return corpus, split
+
+
+def read_texts(settings: Settings, say: Say, *, keep: Path | None = None, progress: Progress = silent) -> Corpus:
+    """The documents, with what a person should know of them said."""
     corpus = read_corpus(settings.corpus, settings.cleaning, keep=keep, progress=progress)
     if corpus.news:
         say(corpus.news)
@@ -118,20 +174,17 @@ def read_and_split(
         say(f"Cleaned (documents changed): {', '.join(changed)}.")
     for reason, count in corpus.left_out.items():
         say(f"Left out: {count:,} documents, {reason}.")
-    split = split_documents(corpus, settings.corpus)
-    say(f"{split.how[0].upper()}{split.how[1:]}.")
-    for reason, count in split.left_out.items():
-        say(f"In no part of the split: {count:,} documents, {reason}.")
-    return corpus, split
+    return corpus
 
 
-def make_tokenizer(settings: Settings, split: Split, say: Say) -> Tokenizer:
-    """The tokenizer of a new run: trained on the training side alone, or taken from where the settings say."""
+def make_tokenizer(settings: Settings, splits: Sequence[Split], say: Say) -> Tokenizer:
+    """The tokenizer of a new run: trained on the training sides alone, or taken from where the settings say."""
     wanted = settings.tokenizer
-    size, reason = choose_vocab_size(split.train_bytes)
+    size, reason = choose_vocab_size(sum(split.train_bytes for split in splits))
     if wanted.vocab_size is not None:
         size, reason = wanted.vocab_size, "you set it"
-    tokenizer = train_tokenizer(wanted, (document.text for document in split.train), vocab_size=size, say=say)
+    documents = chain.from_iterable(split.train for split in splits)
+    tokenizer = train_tokenizer(wanted, (document.text for document in documents), vocab_size=size, say=say)
     if wanted.tokenizer not in TRAINED_TO_SIZE:
         say(f"Tokenizer: {wanted.tokenizer}, {tokenizer.vocab_size:,} entries.")
     elif tokenizer.vocab_size < size:
@@ -146,30 +199,7 @@ def make_tokenizer(settings: Settings, split: Split, say: Say) -> Tokenizer:
     return tokenizer
 
 
-def openings_of(data: TokenData, tokenizer: Tokenizer, *, count: int = 3, words: int = 4) -> tuple[str, ...]:
-    """The first few words of some validation documents (or places of one): prompts for those who gave none."""
-    ids, starts = data.validation.ids, [int(s) for s in data.validation.starts]
-    places = starts if len(starts) >= count else [len(ids) * i // count for i in range(count)]
-    found = []
-    for place in (places[len(places) * i // count] for i in range(count)):
-        some = ids[place : place + 256]
-        last_marker = np.flatnonzero(np.isin(some, list(tokenizer.markers.values())))[-1:]
-        some = some[last_marker[0] + 1 :] if len(last_marker) else some
-        text = tokenizer.decode(int(i) for i in some[:64] if i != data.end_of_text).replace("\ufffd", "")
-        found.append(_opening(text, words=words, whole=place in starts))
-    return tuple(dict.fromkeys(opening for opening in found if opening))
-
-
-def _opening(text: str, *, words: int, whole: bool) -> str:
-    """The first words of `text`; one that is not `whole` begins after its first line, or else after its first word."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not whole:
-        lines = lines[1:] or [text.partition(" ")[2]]
-    text = " ".join(lines)
-    return " ".join(text.split()[:words]) if " " in text else text[:8]
-
-
-def _given_tokens(folder: Path, settings: Settings, tokenizer: Tokenizer | None, say: Say) -> Inputs:
+def given_tokens(folder: Path, settings: Settings, tokenizer: Tokenizer | None, say: Say) -> Inputs:
     """A folder with `train.bin` and `val.bin`: ours with its description, or one that nanoGPT wrote."""
     if tokenizer is None:
         named = settings.tokenizer.tokenizer
@@ -199,3 +229,26 @@ def _given_tokens(folder: Path, settings: Settings, tokenizer: Tokenizer | None,
         )
     say(f"Token files: {len(data.train):,} training and {len(data.validation):,} validation tokens.")
     return Inputs(data, tokenizer, openings_of(data, tokenizer))
+
+
+def openings_of(data: TokenData, tokenizer: Tokenizer, *, count: int = 3, words: int = 4) -> tuple[str, ...]:
+    """The first few words of some validation documents (or places of one): prompts for those who gave none."""
+    ids, starts = data.validation.ids, [int(s) for s in data.validation.starts]
+    places = starts if len(starts) >= count else [len(ids) * i // count for i in range(count)]
+    found = []
+    for place in (places[len(places) * i // count] for i in range(count)):
+        some = ids[place : place + 256]
+        last_marker = np.flatnonzero(np.isin(some, list(tokenizer.markers.values())))[-1:]
+        some = some[last_marker[0] + 1 :] if len(last_marker) else some
+        text = tokenizer.decode(int(i) for i in some[:64] if i != data.end_of_text).replace("\ufffd", "")
+        found.append(_opening(text, words=words, whole=place in starts))
+    return tuple(dict.fromkeys(opening for opening in found if opening))
+
+
+def _opening(text: str, *, words: int, whole: bool) -> str:
+    """The first words of `text`; one that is not `whole` begins after its first line, or else after its first word."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not whole:
+        lines = lines[1:] or [text.partition(" ")[2]]
+    text = " ".join(lines)
+    return " ".join(text.split()[:words]) if " " in text else text[:8]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from bajka.checkpoint.mending import mend_plan
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import SECTION_OF, Settings, settings_with, wishes
+from bajka.config import Settings
 from bajka.errors import RunError
+from bajka.planning.plan import Plan
+from bajka.planning.recipe import plan_average
+from bajka.planning.shape import Choices
+from bajka.settings import SECTION_OF, settings_from, settings_with, wishes
 from bajka.training.inputs import name_of
-from bajka.training.plan import Plan
 
 LENGTHS = ("minutes", "steps", "epochs")
 
@@ -30,10 +34,20 @@ MAY_CHANGE = frozenset(
         "plateau_every_steps",
         "plateau_patience",
         "plateau_factor",
+        "early_stopping",
+        "early_stopping_every_steps",
+        "average",
+        "average_decay",
+        "average_epochs",
+        "gradient_checkpointing",
+        "loss_chunk",
+        "wandb",
+        "shard",
         "micro_batch_size",
         "save_every_minutes",
         "save_every_steps",
         "tensorboard",
+        "wandb",
         "evaluate_every_steps",
         "evaluation_windows",
         "prompts",
@@ -48,6 +62,7 @@ MAY_CHANGE = frozenset(
         "compile",
         "deterministic",
         "threads",
+        "shard",
     ]
 )
 """Settings that may differ when a run goes on: rate, length, intervals, prompts, hardware. Shape, tokenizer, data and
@@ -66,6 +81,20 @@ class Life:
     changed: tuple[str, ...] = ()
 
 
+def with_more_text(path: str | Path, add: Sequence[str]) -> Settings:
+    """Settings of a new run from the weights of the run at `path`, with its tokenizer, on its texts and those of `add`.
+
+    How texts are read and cleaned, windows, samples, evaluations and hardware stay as they were. Raises `RunError` when
+    there is no such run.
+    """
+    run = RunFolder.open(path)
+    old = wishes(run.settings)
+    kept = {name: dict(old.get(name, {})) for name in ("corpus", "cleaning", "sample", "evaluation", "hardware")}
+    kept["corpus"]["texts"] = list(dict.fromkeys([*run.plan["data"]["texts"], *add]))
+    windows = {name: value for name, value in old.get("train", {}).items() if name in ("windows", "stride")}
+    return settings_from(kept | {"train": windows | {"from_model": str(run.path)}})
+
+
 def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = None) -> Life:
     """Decide what `bajka train` means here; `given` are the wishes of this very call, by flat name.
 
@@ -73,7 +102,10 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
     """
     texts = wanted.corpus.texts
     if len(texts) == 1 and (Path(texts[0]).expanduser() / "config.toml").is_file():
-        return _named(RunFolder.open(texts[0]), given)
+        run = RunFolder.open(texts[0])
+        mended = mend_plan(run)
+        life = _named(run, given)
+        return replace(life, said=(*mended, *life.said))
     base = Path(wanted.train.out).expanduser() if wanted.train.out else Path("runs") / (name or name_of(wanted))
     said: list[str] = []
     path, number = base, 2
@@ -83,6 +115,7 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
             if _is_empty(path):
                 break
             raise RunError(f"{path} exists and is not a run. Choose another folder with --out.")
+        said += mend_plan(run)
         if comparable(wanted) in (comparable(run.settings), _first_asked(run)):
             return _existing(run, said)
         path, number = base.with_name(f"{base.name}-{number}"), number + 1
@@ -162,6 +195,16 @@ def resumed_settings(plan: Plan, settings: Settings, life: Life) -> Plan:
         plan = replace(plan, evaluation_windows=settings.evaluation.evaluation_windows)
     if "micro_batch_size" in names and settings.train.micro_batch_size:
         plan = replace(plan, micro_batch_size=min(settings.train.micro_batch_size, plan.global_batch_size))
+    if "early_stopping" in names:
+        plan = replace(plan, early_stopping=s.early_stopping)
+    if "early_stopping_every_steps" in names and s.early_stopping_every_steps:
+        plan = replace(plan, early_stopping_every_steps=s.early_stopping_every_steps)
+    if "gradient_checkpointing" in names:
+        plan = replace(plan, gradient_checkpointing=bool(settings.train.gradient_checkpointing))
+    if "loss_chunk" in names:
+        plan = replace(plan, loss_chunk=settings.train.loss_chunk)
+    if names & {"average", "average_decay", "average_epochs"}:
+        plan = replace(plan, average=plan_average(settings, plan.expected_steps, Choices()))
     if "compile" in names and settings.hardware.compile != "auto":
         plan = replace(plan, compile=settings.hardware.compile == "on")
     if life.new_length and life.state == "continue":

@@ -1,26 +1,46 @@
-"""A look at a model while it trains: its loss on both sides of the split, and texts that it writes. Changes nothing."""
+"""A look at a model while it trains: its loss on held-out and on training text, and texts that it writes. Changes
+nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import SampleSettings
 from bajka.evaluation.loss import Loss, windows_loss
 from bajka.generation.sampling import Sampling
 from bajka.generation.write import Text, generate, measure_speed
 from bajka.hardware import Machine
 from bajka.model.transformer import Transformer
+from bajka.planning.plan import Plan
 from bajka.tokens import TokenSet
 from bajka.training.inputs import Inputs
-from bajka.training.plan import Plan
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Validation loss, and the loss of an equal sample of the training text with dropout off."""
+    """Validation loss, and the loss of an equal sample of the training text with dropout off.
+
+    `named` are the losses of further texts by name, `average` is the validation loss of the average of the weights,
+    when there is one.
+    """
 
     validation: Loss
     sample: Loss
+    named: dict[str, Loss] = field(default_factory=dict)
+    average: Loss | None = None
+
+    @property
+    def named_metrics(self) -> dict[str, float]:
+        """What metrics.jsonl holds of further texts: "val_loss/poems", "val_bits_per_byte/poems"."""
+        losses = {f"val_loss/{name}": loss.loss for name, loss in self.named.items()}
+        return losses | {f"val_bits_per_byte/{name}": loss.bits_per_byte for name, loss in self.named.items()}
+
+    @property
+    def best(self) -> float:
+        """The lower one of both validation losses."""
+        return self.validation.loss if self.average is None else min(self.validation.loss, self.average.loss)
 
 
 def validation_loss(model: Transformer, inputs: Inputs, plan: Plan, machine: Machine) -> Loss:
@@ -28,10 +48,29 @@ def validation_loss(model: Transformer, inputs: Inputs, plan: Plan, machine: Mac
     return _loss(model, inputs.data.validation, inputs, plan, machine)
 
 
-def both_losses(model: Transformer, inputs: Inputs, plan: Plan, machine: Machine) -> Losses:
-    """Loss over equally many windows of the validation and of the training text."""
+def losses_of(model: Transformer, inputs: Inputs, plan: Plan, machine: Machine) -> Losses:
+    """Loss over equally many windows of the validation and the training text, and of each further corpus."""
     sides = (inputs.data.validation, inputs.data.train)
-    return Losses(*(_loss(model, tokens, inputs, plan, machine) for tokens in sides))
+    validation, sample = (_loss(model, tokens, inputs, plan, machine) for tokens in sides)
+    named = {one.name: _loss(model, one.data.validation, inputs, plan, machine) for one in inputs.further}
+    return Losses(validation, sample, named)
+
+
+def say_named(losses: Losses, inputs: Inputs, run: RunFolder) -> list[str]:
+    """A sentence for each further corpus, beside what it was at the beginning of the run."""
+    start = _first_evaluation(run) if losses.named else {}
+    lines = []
+    for one in inputs.further:
+        now, first = losses.named[one.name].bits_per_byte, start.get(f"val_bits_per_byte/{one.name}")
+        whose = f"what it learned before ({one.name})" if one.kind == "earlier" else one.name
+        was = "" if first is None or first == now else f", was {first:.4f} at the start"
+        lines.append(f"  on {whose}: {now:.4f} bits a byte{was}")
+    return lines
+
+
+def _first_evaluation(run: RunFolder) -> dict[str, Any]:
+    """The first line of metrics.jsonl that has a validation loss."""
+    return next((line for line in run.metrics() if "val_loss" in line), {})
 
 
 def _loss(model: Transformer, tokens: TokenSet, inputs: Inputs, plan: Plan, machine: Machine) -> Loss:

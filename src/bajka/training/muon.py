@@ -7,7 +7,7 @@ fifteen small operations per matrix. `torch.optim.Muon` is the oracle in the tes
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -72,6 +72,16 @@ class Muon:
     def state(self) -> dict[str, Tensor]:
         """The momenta, by shape."""
         return {"x".join(map(str, s.momentum.shape)): s.momentum for s in self.shapes}
+
+
+def stacked_names(matrices: Iterable[tuple[Tensor, tuple[int, ...]]]) -> list[tuple[int, int, int]]:
+    """The shapes (count, rows, columns) of the stacks that these matrices make, in the order of their first one."""
+    counts: dict[tuple[int, int], int] = {}
+    for parameter, sections in matrices:
+        for rows in sections:
+            shape = (rows, parameter.shape[1])
+            counts[shape] = counts.get(shape, 0) + 1
+    return [(count, *shape) for shape, count in counts.items()]
 
 
 def orthogonalize(matrices: Tensor, *, dtype: torch.dtype) -> Tensor:

@@ -12,29 +12,36 @@ from pathlib import Path
 from typing import Any
 
 from bajka.checkpoint.checkpoint import find_checkpoint, read_checkpoint
+from bajka.checkpoint.mending import mend_pointers
 from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.config import Settings, settings_with
+from bajka.coaching.facts import text_facts
+from bajka.config import Settings
 from bajka.distributed import World
 from bajka.errors import RunError
 from bajka.hardware import Machine, check_memory, find_machine, matmul_rate
 from bajka.model.transformer import Transformer
+from bajka.planning.plan import Plan, describe, make_plan
+from bajka.planning.schedule import Patience, Plateau
+from bajka.settings import wishes
 from bajka.tokenizer import Tokenizer
+from bajka.training.average import Average
 from bajka.training.clock import Clock
-from bajka.training.inputs import Inputs, open_inputs, prepare_inputs
+from bajka.training.inputs import Inputs
 from bajka.training.life import Life, comparable, resumed_settings
-from bajka.training.plan import Plan, describe, make_plan
-from bajka.training.record import Log, tensorboard_writer
+from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
+from bajka.training.pulse import died_of_memory
 from bajka.training.saving import restore
-from bajka.training.schedule import Plateau
 from bajka.training.session import Session
+from bajka.training.sharding import shard, sharded_memory, wants_shards, wants_shards_here
 from bajka.training.steps import TrainingState
+from bajka.watching.record import Log
+from bajka.watching.trackers import check_trackers
 
 
 def open_session(life: Life, log: Log, clock: Clock, world: World) -> Session:
     """The session that `life` asks for, ready to go; config.toml and plan.json are written."""
-    if life.settings.train.tensorboard:
-        tensorboard_writer()
+    check_trackers(life.settings.train)
     return _begin(life, log, clock, world) if life.state == "new" else _go_on(life, log, clock, world)
 
 
@@ -46,9 +53,9 @@ def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
     settings = life.settings
     machine = find_machine(settings.hardware)
     base = load_model(settings.train.from_model) if settings.train.from_model else None
-    document = world.first(lambda: _prepare(life, machine, base, log))
+    document = world.first(lambda: _prepare(life, machine, base, log, world))
     tokenizer = None if base is None else base.tokenizer.with_start()
-    inputs = open_inputs(settings, Path(document["data"]["folder"]), tokenizer=tokenizer)
+    inputs = open_all(settings, document["data"], tokenizer=tokenizer, say=lambda line: None)
     model = Transformer(Plan.from_dict(document["plan"]).model)
     if base is None:
         model.reset(settings.train.seed)
@@ -57,25 +64,26 @@ def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
     return _session(life, document, machine, inputs, model, log, clock, world)
 
 
-def _prepare(life: Life, machine: Machine, base: LoadedModel | None, log: Log) -> dict[str, Any]:
+def _prepare(life: Life, machine: Machine, base: LoadedModel | None, log: Log, world: World) -> dict[str, Any]:
     """Prepare the data and make the plan; gives what plan.json holds. Nothing of the run is written before all is well."""
     settings, run = life.settings, life.run
     log.say(f"Machine: {machine.name}, {machine.precision}.")
-    tokenizer = None if base is None else base.tokenizer.with_start()
-    inputs = prepare_inputs(
-        settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer, progress=log.view.working
-    )
+    inputs = prepare_all(settings, parent=data_folder(run), say=log.say, base=base, progress=log.view.working)
+    rate = matmul_rate(machine.device, machine.dtype)
     plan = make_plan(
         settings,
         inputs.facts,
         machine,
-        matmul_rate=matmul_rate(machine.device, machine.dtype),
+        matmul_rate=rate,
         imported=None if base is None else base.model.config,
     )
-    check_memory(plan.expected_memory_bytes, machine, what="Training this model")
+    need = plan.expected_memory_bytes
+    if wants_shards_here(settings.hardware.shard, need, machine, world):
+        need = sharded_memory(need, plan.model, processes=world.size)
+    check_memory(need, machine, what="Training this model")
     for line in describe(plan):
         log.say(line)
-    document = _plan_document(plan, inputs, machine, settings)
+    document = _plan_document(plan, inputs, machine, settings) | {"matmul_rate": round(rate)}
     run.write_settings(settings)
     run.write_plan(document)
     run.forget_after(-1)
@@ -101,19 +109,26 @@ def _plan_document(plan: Plan, inputs: Inputs, machine: Machine, settings: Setti
         "plan": plan.as_dict(),
         "machine": asdict(machine),
         "data": {
-            "folder": str(inputs.data.folder.resolve()),
-            "fingerprint": inputs.data.fingerprint,
-            "tokenizer": inputs.tokenizer.fingerprint,
-            "texts": [str(Path(one).expanduser().resolve()) for one in settings.corpus.texts],
+            **folders_of(inputs),
+            "texts": [_absolute(one) for one in settings.corpus.texts],
             **asdict(inputs.facts),
             "content_bytes": inputs.data.validation.bytes,
+            **text_facts(inputs.data.train, inputs.tokenizer.vocab_size),
         },
         "asked": comparable(settings),
+        "settings": wishes(settings),
         "clock": None,
-        "best_before": None,
+        "rollbacks": [],
+        "advice": [],
         "finished": None,
         "planned_at": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
+
+
+def _absolute(text: str) -> str:
+    """A path that means the same from everywhere; a name of the hub or the catalog as it is."""
+    path = Path(text).expanduser()
+    return str(path.resolve()) if path.exists() else text
 
 
 # -- an old run --------------------------------------------------------------------------------------------------
@@ -126,10 +141,13 @@ def _go_on(life: Life, log: Log, clock: Clock, world: World) -> Session:
         return _begin(replace(life, state="new"), log, clock, world)
     document, folder = found
     machine = find_machine(life.settings.hardware)
-    inputs = open_inputs(life.settings, Path(document["data"]["folder"]), tokenizer=Tokenizer.load(folder))
+    tokenizer = Tokenizer.load(folder)
+    inputs = open_all(life.settings, document["data"], tokenizer=tokenizer, say=lambda line: None)
     model = Transformer(Plan.from_dict(document["plan"]).model)
     session = _session(life, document, machine, inputs, model, log, clock, world)
     restore(session, read_checkpoint(folder))
+    if life.state == "extend" and session.state.stopper is not None:
+        session.state.stopper.waited = 0  # who makes a run longer wants it to go on
     return session
 
 
@@ -137,47 +155,52 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     """Find the checkpoint to go on from and write what changes in plan.json; None when nothing was saved yet."""
     run, settings, document = life.run, life.settings, life.run.plan
     log.begin()
+    for line in mend_pointers(run):
+        log.say(line)
     extends = life.state == "extend"
     pointer = "cooldown" if extends and run.read_pointer("cooldown") else "last"
     folder = find_checkpoint(run, pointer, say=log.say)
     if folder is None:
         return None
     state = read_checkpoint(folder).state
-    document["data"]["folder"] = str(_check_data(life, document, Tokenizer.load(folder), log))
+    document["data"] |= _check_data(life, document, Tokenizer.load(folder), log)
     plan = resumed_settings(Plan.from_dict(document["plan"]), settings, life)
     if extends:
         # From here the run goes on, now and after a crash, though later checkpoints exist.
         run.write_pointer("last", checkpoint=folder.name, step=state["step"], previous=None)
         plan = _extended(plan, state, settings)
-        document["best_before"] = (run.read_pointer("best") or {}).get("val_loss")
     if life.new_length:
         document["clock"] = None
-    document |= {"plan": plan.as_dict(), "finished": None}
+    if "learning_rate" in life.changed:  # the person's own answer to what made the rate fall
+        document["rollbacks"] = []
+    if died_of_memory(run) and plan.micro_batch_size > 1:
+        plan = replace(plan, micro_batch_size=-(-plan.micro_batch_size // 2))
+        log.say(
+            "The last sitting was killed when memory was short: from here on "
+            f"{plan.micro_batch_size} sequences at once; the global batch stays {plan.global_batch_size}."
+        )
+    document |= {"plan": plan.as_dict(), "settings": wishes(settings), "finished": None}
+    run.write_plan(document)  # first: should a crash come now, config.toml is written from it
     run.write_settings(settings)
-    run.write_plan(document)
     run.forget_after(state["step"])
     return document, folder
 
 
-def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log: Log) -> Path:
-    """The folder of the run's ids, prepared again if it is gone; `RunError` when texts or tokenizer are others now."""
+def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log: Log) -> dict[str, Any]:
+    """Where the run's ids are, prepared again if they are gone; `RunError` when texts or tokenizer are others now."""
     facts, run = document["data"], life.run
-    folder = Path(facts["folder"])
-    if folder.exists():
-        inputs = open_inputs(life.settings, folder, tokenizer=tokenizer)
-    else:
-        log.say(f"The prepared data {folder} is gone; preparing it again.")
-        settings = settings_with(life.settings, texts=facts["texts"])
-        inputs = prepare_inputs(
-            settings, parent=data_folder(run), say=log.say, tokenizer=tokenizer, progress=log.view.working
-        )
-    if inputs.data.fingerprint != facts["fingerprint"] or tokenizer.fingerprint != facts["tokenizer"]:
+    inputs = reopen_all(
+        life.settings, facts, parent=data_folder(run), tokenizer=tokenizer, say=log.say, progress=log.view.working
+    )
+    found = folders_of(inputs)
+    now, before = learned_from(found), learned_from(facts)
+    if now != before:
+        changed = [f"{name or 'data'} {now.get(name)}, was {before.get(name)}" for name in before | now]
         raise RunError(
-            f"The texts or the tokenizer are not those of {run.path} (data {inputs.data.fingerprint}, was "
-            f"{facts['fingerprint']}; tokenizer {tokenizer.fingerprint}, was {facts['tokenizer']}). Start a new run, or "
-            f"use --from {run.path}."
+            f"The texts or the tokenizer are not those of {run.path} ({'; '.join(changed)}). Start a new run, or use "
+            f"--from {run.path}."
         )
-    return inputs.data.folder.resolve()
+    return found
 
 
 def _extended(plan: Plan, state: dict[str, Any], settings: Settings) -> Plan:
@@ -207,8 +230,18 @@ def _session(
     world: World,
 ) -> Session:
     schedule, plan = life.settings.schedule, Plan.from_dict(document["plan"])
-    plateau = None
+    plateau = stopper = average = None
     if plan.schedule.name == "plateau":
-        plateau = Plateau(schedule.plateau_every_steps, schedule.plateau_patience, schedule.plateau_factor)
-    state = TrainingState.new(model.to(machine.device), plan.recipe, machine, plateau=plateau)
+        plateau = Plateau(schedule.plateau_every_steps, schedule.plateau_patience, factor=schedule.plateau_factor)
+    if plan.early_stopping is not None:
+        stopper = Patience(plan.early_stopping_every_steps, plan.early_stopping - 1)
+    if plan.average.kind != "none":
+        average = Average(plan.average)
+    if wants_shards(life.settings.hardware.shard, plan.expected_memory_bytes, machine, world):
+        log.say(f"The weights are spread over {world.size} processes (FSDP2), without torch.compile.")
+        shard(model, machine, world)
+    model.gradient_checkpointing, model.loss_chunk = plan.gradient_checkpointing, plan.loss_chunk
+    state = TrainingState.new(
+        model.to(machine.device), plan.recipe, machine, plateau=plateau, stopper=stopper, average=average
+    )
     return Session(life.run, life.settings, plan, document, machine, inputs, state, log, clock, world)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import tomli_w
 
-from bajka.checkpoint.model_folder import load_model
-from bajka.config import SECTION_OF, Settings, wishes
+from bajka.checkpoint.model_folder import LoadedModel, load_model
+from bajka.config import Settings
 from bajka.hardware import find_machine, matmul_rate
+from bajka.planning.plan import CorpusFacts, Plan, describe, make_plan
 from bajka.progress import Progress, silent
-from bajka.tokens.store import token_set
-from bajka.training.inputs import make_tokenizer, read_and_split
-from bajka.training.plan import CorpusFacts, Plan, describe, make_plan
+from bajka.settings import SECTION_OF, wishes
+from bajka.tokenizer import Tokenizer
+from bajka.tokens.store import TokenData, token_set
+from bajka.training.earlier import check_replay, check_wished_tokenizer
+from bajka.training.inputs import facts_of, given_tokens, make_tokenizer
+from bajka.training.sources import Source, read_source, sources_of, voice, without_leaks
 
 
 def preview(settings: Settings, *, say: Callable[[str], None], progress: Progress = silent) -> Plan:
@@ -21,23 +26,46 @@ def preview(settings: Settings, *, say: Callable[[str], None], progress: Progres
     machine = find_machine(settings.hardware)
     say(f"Machine: {machine.name}, {machine.precision}.")
     base = load_model(settings.train.from_model) if settings.train.from_model else None
-    corpus, split = read_and_split(settings, say, progress=progress)
-    tokenizer = base.tokenizer.with_start() if base else make_tokenizer(settings, split, say)
-    train = token_set(split.train, tokenizer)
-    facts = CorpusFacts(
-        train_tokens=len(train),
-        validation_tokens=len(token_set(split.validation, tokenizer)),
-        documents=len(split.train),
-        bytes=corpus.bytes,
-        vocab_size=tokenizer.vocab_size,
-        same_book=split.same_book,
-    )
+    check_replay(settings)
+    if base is not None:
+        check_wished_tokenizer(settings, base)
+    facts = _facts(settings, base, say, progress)
     say(f"Training: {facts.train_tokens:,} tokens. Validation: {facts.validation_tokens:,} tokens.")
     rate = matmul_rate(machine.device, machine.dtype)
     plan = make_plan(settings, facts, machine, matmul_rate=rate, imported=base.model.config if base else None)
     for line in describe(plan):
         say(line)
     return plan
+
+
+def _facts(settings: Settings, base: LoadedModel | None, say: Callable[[str], None], progress: Progress) -> CorpusFacts:
+    """Counts of all that training reads, encoded in memory."""
+    sources = [one for one in sources_of(settings) if one.kind != "watched"]
+    sources = [read_source(one, settings, voice(one, say), parent=None, progress=progress) for one in sources]
+    sources = without_leaks(sources, (), settings, say, progress)
+    tokenizer = base.tokenizer.with_start() if base else None
+    if tokenizer is None and sources[0].given:
+        tokenizer = given_tokens(sources[0].given, settings, None, say).tokenizer
+    tokenizer = tokenizer or make_tokenizer(settings, [one.split for one in sources if one.split], say)
+    data = [_encoded(one, tokenizer, settings) for one in sources]
+    replayed = [settings.train.replay] if settings.train.replay else []
+    return facts_of(data[0], data[1:], [one.share for one in sources[1:]] + replayed)
+
+
+def _encoded(source: Source, tokenizer: Tokenizer, settings: Settings) -> TokenData:
+    if source.given:
+        return given_tokens(source.given, settings, tokenizer, say=lambda line: None).data
+    assert source.split is not None
+    return TokenData(
+        folder=Path(),
+        fingerprint="",
+        vocab_size=tokenizer.vocab_size,
+        end_of_text=tokenizer.end_of_text,
+        tokenizer_fingerprint=tokenizer.fingerprint,
+        train=token_set(source.split.train, tokenizer),
+        validation=token_set(source.split.validation, tokenizer),
+        meta={"split": {"same_book": source.split.same_book}},
+    )
 
 
 def settings_page(settings: Settings, plan: Plan) -> str:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeVar
 
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
 from bajka.distributed import World
-from bajka.errors import BajkaError, Interrupted
-from bajka.hardware import Machine, used_memory
-from bajka.tokens import Batches
+from bajka.errors import BajkaError, Interrupted, NumericsError
+from bajka.hardware import Machine, out_of_memory
+from bajka.planning.plan import Plan
+from bajka.planning.schedule import Cooldown
 from bajka.training.clock import Clock, Pace, decide_cooldown
 from bajka.training.inputs import Inputs
-from bajka.training.look import Losses, both_losses, samples, validation_loss
-from bajka.training.plan import Plan
-from bajka.training.record import Log, Record
-from bajka.training.saving import save
-from bajka.training.schedule import Cooldown
+from bajka.training.look import Losses, losses_of, validation_loss
+from bajka.training.mixed import batches_of
+from bajka.training.pulse import Pulse
+from bajka.training.saving import check_disk, keep_as_best, save
+from bajka.training.sharding import whole
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
+from bajka.training.telling import announce, coach, note_losses, note_samples, note_step
+from bajka.training.trouble import roll_back, use_less_memory
+from bajka.watching.record import Log, Record
+from bajka.watching.trackers import open_trackers
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -40,51 +47,68 @@ class Session:
     best_loss: float = float("inf")
     resumed: bool = False
     pace: Pace = field(default_factory=Pace)
-    _last_evaluation: float = 1.0  # seconds
     _saved_at: float = 0.0
 
     def __post_init__(self) -> None:
-        train = self.inputs.data.train
-        self.batches = Batches(
-            train.ids,
-            train.starts,
-            context_length=self.plan.model.context_length,
-            seed=self.plan.seed,
-            end_of_text=self.inputs.data.end_of_text,
-            windows=self.plan.windows,  # type: ignore[arg-type]
-            stride=self.plan.stride,
-        )
+        self.batches = batches_of(self.inputs, self.plan)
 
     def go(self) -> None:
         """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes."""
-        board = self.settings.train.tensorboard and self.world.speaks
-        self.record = Record(self.run, tensorboard=board, step=self.state.step)
+        check_disk(self)
+        speaks = self.world.speaks
+        trackers = open_trackers(self.run, step=self.state.step, say=self.log.say) if speaks else None
+        self.record = Record(self.run, trackers, warn=self.log.say)
+        self.log.view.opened(self.run)
         try:
-            self._announce()
-            self._saved_at = began = self.clock.seconds()
-            if not self.resumed:
-                self._evaluate()
-                self._save(best=True)
-            with Signals() as signals:
-                self._train(signals, began)
+            with Pulse(self.run, expected_bytes=self.plan.expected_memory_bytes) as pulse:
+                announce(self)
+                self._saved_at = began = self.clock.seconds()
+                if not self.resumed:
+                    self._save()
+                if self._owes_evaluation():
+                    self._evaluate()
+                with Signals() as signals:
+                    self._train(signals, pulse, began)
         finally:
             self.record.close()
 
+    @property
+    def cooldown(self) -> Cooldown | None:
+        """When the rate falls and the run ends, as far as that is known."""
+        return self.plan.schedule.cooldown(self.state.cooldown)
+
     # -- the loop ------------------------------------------------------------------------------------------------
 
-    def _train(self, signals: Signals, began: float) -> None:
-        """Steps to the end, and between two of them whatever is due; time is that of the run's clock."""
-        ready = self.clock.seconds()
-        self.pace.spent_beside(ready - began)
+    def _train(self, signals: Signals, pulse: Pulse, began: float) -> None:
+        """Steps to the end, through trouble; the loop begins anew where the state is after it."""
+        self.pace.spent_beside(self.clock.seconds() - began)
+        while not self.state.ended(self.plan.schedule):
+            try:
+                self._walk(signals, pulse)
+            except NumericsError as trouble:
+                roll_back(self, trouble)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                use_less_memory(self, "There is not enough memory for a step")
+
+    def _walk(self, signals: Signals, pulse: Pulse) -> None:
+        """Steps, and between two of them whatever is due; time is that of the run's clock."""
+        ready, first = self.clock.seconds(), self.state.step
         for report in self._steps():
-            self._note(report)
+            if self.world.speaks:
+                note_step(self, report)
             stepped = self.clock.seconds()
             self.pace.stepped(stepped - ready)
+            pulse.beat(report.step - first)
             self._decide()
             self._observe(report.step)
             self._obey(signals)
             ready = self.clock.seconds()
             self.pace.spent_beside(ready - stepped)
+            if self.machine.kind == "cuda" and self.pace.spilling():
+                use_less_memory(self, "Steps take three times as long as before: the GPU's memory seems to overflow")
+                return
 
     def _steps(self) -> Iterator[StepReport]:
         return steps(
@@ -100,39 +124,43 @@ class Session:
         )
 
     def _observe(self, step: int) -> None:
-        """Whatever is due after a step: plateau, evaluation with samples, saving. Nothing here draws from training."""
-        self._look_for_plateau(step)
-        cooldown, last = self._cooldown, self._is_last
+        """Whatever is due after a step: looks that change the weights, saving, then evaluation with samples, which draws
+        nothing from training and cannot lose it."""
+        self._look()
+        cooldown, last = self.cooldown, self.state.ended(self.plan.schedule)
         # What comes before a cooldown is worth keeping: from there a run can be made longer. Cosine and linear fall
         # from the start, so a longer run of theirs goes on from the end.
         falls = cooldown is not None and cooldown.steps > 0 and self.plan.schedule.name == "wsd"
         begins = falls and cooldown is not None and step == cooldown.begin
-        improved = (last or step % self.plan.evaluate_every_steps == 0) and self._evaluate()
-        if improved or begins or last or self._save_due(step):
-            self._save(best=improved, before_cooldown=begins)
+        due = self._evaluation_due()
+        if due or begins or last or self._save_due(step):
+            self._save(before_cooldown=begins)
+        if due:
+            self._evaluate()
 
-    @property
-    def _cooldown(self) -> Cooldown | None:
-        return self.plan.schedule.cooldown(self.state.cooldown)
-
-    @property
-    def _is_last(self) -> bool:
-        return self._cooldown is not None and self.state.step >= self._cooldown.end
-
-    def _look_for_plateau(self, step: int) -> None:
-        plateau = self.state.plateau
-        if plateau is None or step % plateau.every_steps:
+    def _look(self) -> None:
+        """Show the validation loss to those who lower the rate or stop when it no longer improves."""
+        state = self.state
+        looking = [
+            one for one in (state.plateau, state.stopper) if one is not None and state.step % one.every_steps == 0
+        ]
+        if not looking:
             return
-        loss = validation_loss(self.state.model, self.inputs, self.plan, self.machine).loss
-        if plateau.look(self.world.largest(loss)):
-            self.log.say(
-                f"Step {step:,}: validation has not improved; the rate is now {plateau.share:.3g} of its peak."
-            )
+        with whole(state.model):
+            loss = self.world.largest(validation_loss(state.model, self.inputs, self.plan, self.machine).loss)
+        for one in looking:
+            if one.look(loss):
+                what = (
+                    f"the rate is now {state.plateau.share:.3g} of its peak"
+                    if one is state.plateau
+                    else "the run stops"
+                )
+                self.log.say(f"Step {state.step:,}: validation has not improved; {what}.")
 
     def _obey(self, signals: Signals) -> None:
         """Save and stop when any process got a signal, unless the run ends anyway."""
         number = self.world.agree(signals.received)
-        if not number or self._is_last:
+        if not number or self.state.ended(self.plan.schedule):
             return
         if (self.run.read_pointer("last") or {}).get("step") != self.state.step:
             self._save()
@@ -148,8 +176,8 @@ class Session:
         due = self.clock.seconds() - self._saved_at >= 60 * self.settings.train.save_every_minutes
         return bool(self.world.agree(int(due)))
 
-    def _save(self, *, best: bool = False, before_cooldown: bool = False) -> None:
-        save(self, best=best, before_cooldown=before_cooldown)
+    def _save(self, *, before_cooldown: bool = False) -> None:
+        save(self, before_cooldown=before_cooldown)
         self._saved_at = self.clock.seconds()
 
     # -- the clock -----------------------------------------------------------------------------------------------
@@ -168,7 +196,7 @@ class Session:
             elapsed=self.clock.seconds(),
             budget=60 * self.plan.minutes,
             step_seconds=self.pace.whole(),
-            reserve=2 * self._last_evaluation + 0.5,
+            reserve=2 * self.pace.evaluation + 0.5,
         )
         agreed = int(self.world.largest(-1.0 if decision is None else float(decision.steps)))
         if agreed < 0:
@@ -179,93 +207,58 @@ class Session:
         self.state.cooldown = cooldown
         self.log.say(f"Step {self.state.step:,}: the cooldown begins and lasts {agreed:,} steps.")
 
-    # -- what is written down ------------------------------------------------------------------------------------
+    # -- evaluations ---------------------------------------------------------------------------------------------
 
-    def _note(self, report: StepReport) -> None:
-        if not self.world.speaks:
-            return
-        seconds = self.pace.mean() if self.pace.recent else report.seconds
-        speed = self.plan.global_batch_size * self.plan.model.context_length / max(seconds, 1e-9)
-        memory = used_memory(self.machine.device)
-        self.record.metrics(
-            report.step,
-            tokens=report.tokens,
-            epoch=round(report.epoch, 6),
-            seconds=round(self.clock.seconds(), 3),
-            train_loss=report.loss,
-            learning_rate=report.learning_rate,
-            gradient_norm=report.gradient_norm,
-            tokens_per_second=round(speed, 1),
-            memory_bytes=memory,
-        )
-        if report.skipped:
-            self.log.say(f"Step {report.step:,}: the gradient was not a number; this batch was skipped.")
-        share, left = self._progress(report.step)
-        self.log.view.step(report, share=share, seconds_left=left, speed=speed, memory=memory)
+    def _evaluation_due(self) -> bool:
+        return self.state.ended(self.plan.schedule) or self.state.step % self.plan.evaluate_every_steps == 0
 
-    def _progress(self, step: int) -> tuple[float, float | None]:
-        """Share of the run that is done, and seconds that are left."""
-        cooldown, elapsed = self._cooldown, self.clock.seconds()
-        if cooldown is None:
-            assert self.plan.minutes is not None
-            budget = 60 * self.plan.minutes
-            return min(1.0, elapsed / budget), max(0.0, budget - elapsed)
-        left = (cooldown.end - step) * self.pace.whole()
-        return (step / cooldown.end if self.plan.minutes is None else elapsed / (elapsed + left + 1e-9)), left
+    def _owes_evaluation(self) -> bool:
+        """Whether this step is still to be evaluated: a crash can come between a save and its evaluation."""
+        done = any("val_loss" in line and line["step"] == self.state.step for line in self.run.metrics())
+        return self._evaluation_due() and not self.world.first(lambda: done)
 
-    def _evaluate(self) -> bool:
-        """Losses and samples, written down and said; gives whether the validation loss is the best so far."""
+    def _evaluate(self) -> None:
+        """Losses and samples of a step that is saved, written down and said; the best model so far is kept."""
         began = self.clock.seconds()
-        losses = both_losses(self.state.model, self.inputs, self.plan, self.machine)
-        validation = self.world.largest(losses.validation.loss)  # the same on all processes, to the last bit
-        improved = validation < self.best_loss
-        self.best_loss = min(self.best_loss, validation)
+        losses = self._guarded("evaluation", self._losses)
+        if losses is not None:
+            loss = self.world.largest(losses.best)  # the same on all processes, to the last bit
+            improved = loss < self.best_loss
+            if improved:
+                self.best_loss = loss
+                average = losses.validation.loss > losses.best
+                self.world.first(lambda: keep_as_best(self, loss, average=average))
+            if self.world.speaks:
+                note_losses(self, losses, improved=improved)
+        with whole(self.state.model):
+            if self.world.speaks:
+                self._guarded("sample", lambda: note_samples(self), alone=True)
         if self.world.speaks:
-            self._record_losses(losses, improved)
-            self._record_samples()
-        self._last_evaluation = self.clock.seconds() - began
-        return improved
+            self.record.flush()  # together and last: what a crash leaves out is done again
+            self._guarded("coach", lambda: coach(self), alone=True)
+        self.pace.evaluation = self.clock.seconds() - began
 
-    def _record_losses(self, losses: Losses, improved: bool) -> None:
-        step, loss = self.state.step, losses.validation
-        self.record.metrics(
-            step,
-            tokens=self.state.position * self.plan.model.context_length,
-            epoch=round(self.state.position / self.batches.windows_per_epoch, 6),
-            seconds=round(self.clock.seconds(), 3),
-            val_loss=loss.loss,
-            val_perplexity=loss.perplexity,
-            val_bits_per_byte=loss.bits_per_byte,
-            val_bits_per_letter=loss.bits_per_letter,
-            train_sample_loss=losses.sample.loss,
-        )
-        self.record.flush()
+    def _losses(self) -> Losses:
+        state = self.state
+        with whole(state.model):
+            losses = losses_of(state.model, self.inputs, self.plan, self.machine)
+        if state.average is None or not state.average.ready:
+            return losses
+        with state.average.in_place_of(state.model), whole(state.model):
+            return replace(losses, average=validation_loss(state.model, self.inputs, self.plan, self.machine))
+
+    def _guarded(self, what: str, look: Callable[[], T], *, alone: bool = False) -> T | None:
+        """What `look` gives, on all processes or on none: a look that fails never ends a run that trains."""
+        trouble, found = "", None
+        try:
+            found = look()
+        except BajkaError:
+            raise
+        except Exception as error:
+            trouble = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if not (bool(trouble) if alone else self.world.agree(bool(trouble))):
+            return found
         self.log.say(
-            f"Step {step:,}: validation loss {loss.loss:.4f} a token of this vocabulary, perplexity {loss.perplexity:,.2f}, "
-            f"{loss.bits_per_byte:.4f} bits a byte, {loss.bits_per_letter:.4f} bits a letter; "
-            f"training sample {losses.sample.loss:.4f}{'  (best so far)' if step and improved else ''}"
+            f"The {what} at step {self.state.step:,} failed ({trouble or 'in another process'}); training goes on."
         )
-
-    def _record_samples(self) -> None:
-        """Write the samples down, and say the first."""
-        texts, speed = samples(self.state.model, self.inputs, self.settings.sample, seed=self.plan.seed)
-        for text in texts:
-            facts = {"reason": text.reason, "tokens_per_second": round(speed, 1)}
-            self.record.sample(self.state.step, text.prompt, text.text, **facts)
-        if texts:
-            self.log.say(f"  {texts[0].whole.strip()}  [{speed:,.0f} tokens/s]")
-
-    def _announce(self) -> None:
-        """Say what is about to begin, and check one batch before the first step."""
-        batch = self.batches.batch(self.state.position, self.plan.global_batch_size)
-        rows, length = batch.inputs.shape
-        largest = int(batch.inputs.max())
-        if largest >= self.plan.model.vocab_size:
-            raise BajkaError(f"A batch holds the id {largest}, beyond the vocabulary of {self.plan.model.vocab_size}.")
-        assert (batch.inputs[:, 1:] == batch.targets[:, :-1])[batch.targets[:, :-1] >= 0].all(), "targets are shifted"
-        self.log.say(
-            f"A batch: {rows} rows of {length} tokens, {batch.counted:,} targets, each the token after its input; "
-            f"{self.batches.windows_per_epoch:,} windows an epoch."
-        )
-        if self.state.step:
-            self.log.say(f"Continuing from step {self.state.step:,} of {self.run.path}.")
+        return None

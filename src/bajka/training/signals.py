@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM while training: the first is noted and obeyed at the next step, a second ends at once."""
+"""Ctrl-C, SIGTERM and a closed terminal while training: the first is noted and obeyed at the next step.
+
+A Ctrl-C after it ends at once. Other repetitions mean no more than the first: who closes a terminal sends SIGHUP twice,
+the system once and the shell once, and a machine that shuts down sends SIGTERM and SIGHUP.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,23 @@ import threading
 from types import FrameType
 from typing import Any
 
+_OBEYED = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
 
 class Signals:
-    """While entered, `received` is the number of the first signal, or 0. Outside the main thread nothing is caught."""
+    """While entered, `received` is the number of the first signal (which may have come before), or 0.
 
-    def __init__(self) -> None:
-        self.received = 0
+    Outside the main thread nothing is caught, and what was ignored before stays so (`nohup` ignores SIGHUP).
+    """
+
+    def __init__(self, received: int = 0) -> None:
+        self.received = received
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            numbers = [int(getattr(signal, name)) for name in _OBEYED if hasattr(signal, name)]
+            for number in (one for one in numbers if signal.getsignal(one) is not signal.SIG_IGN):
                 self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -26,6 +36,6 @@ class Signals:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received:
+        if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = number
+        self.received = self.received or number

@@ -15,18 +15,23 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bajka.distributed import World
 from bajka.errors import NumericsError
-from bajka.hardware import Machine
+from bajka.hardware import Machine, out_of_memory
 from bajka.model.transformer import Transformer
-from bajka.tokens import Batch, Batches
-from bajka.training.optimizer import Optimizer, Recipe
-from bajka.training.schedule import Cooldown, Plateau, Schedule
+from bajka.planning.recipe import Recipe
+from bajka.planning.schedule import Cooldown, Patience, Plateau, Schedule
+from bajka.tokens import Batch, Batches, Mixture
+from bajka.tokens.batches import IGNORED
+from bajka.training.average import Average
+from bajka.training.optimizer import Optimizer
+from bajka.training.sharding import is_shard, is_sharded
 
 _GIVE_UP_AFTER = 10  # unusable steps in a row
 
@@ -58,18 +63,39 @@ class TrainingState:
     step: int = 0
     position: int = 0
     skipped: list[int] = field(default_factory=list)
+    rate_share: float = 1.0
     cooldown: Cooldown | None = None
     plateau: Plateau | None = None
+    stopper: Patience | None = None
+    average: Average | None = None
     scaler: torch.amp.GradScaler | None = None
 
     @classmethod
     def new(
-        cls, model: Transformer, recipe: Recipe, machine: Machine, *, plateau: Plateau | None = None
+        cls,
+        model: Transformer,
+        recipe: Recipe,
+        machine: Machine,
+        *,
+        plateau: Plateau | None = None,
+        stopper: Patience | None = None,
+        average: Average | None = None,
     ) -> TrainingState:
         """A state before the first step; `model` is already on the machine's device."""
         newton_schulz = torch.bfloat16 if machine.precision == "bf16" else torch.float32
         scaler = torch.amp.GradScaler(machine.kind) if machine.precision == "fp16" else None
-        return cls(model, Optimizer(model, recipe, muon_dtype=newton_schulz), plateau=plateau, scaler=scaler)
+        optimizer = Optimizer(model, recipe, muon_dtype=newton_schulz)
+        return cls(model, optimizer, plateau=plateau, stopper=stopper, average=average, scaler=scaler)
+
+    def share(self, schedule: Schedule) -> float:
+        """The rate of the next update, as a share of its peak: the schedule's, lowered by what happened on the way."""
+        lowered = self.rate_share * (self.plateau.share if self.plateau else 1.0)
+        return schedule.share(self.step, self.cooldown) * lowered
+
+    def ended(self, schedule: Schedule) -> bool:
+        """Whether the schedule is over, or validation no longer improves and the run was to stop then."""
+        end = schedule.cooldown(self.cooldown)
+        return (end is not None and self.step >= end.end) or (self.stopper is not None and self.stopper.over)
 
 
 LossFunction = Callable[[Tensor, Tensor | None, Tensor], Tensor]
@@ -77,7 +103,7 @@ LossFunction = Callable[[Tensor, Tensor | None, Tensor], Tensor]
 
 def steps(
     state: TrainingState,
-    batches: Batches,
+    batches: Batches | Mixture,
     *,
     schedule: Schedule,
     machine: Machine,
@@ -91,17 +117,15 @@ def steps(
 
     A run without a known length (`schedule.steps` is None) goes on until the caller sets `state.cooldown` or stops.
     `loss_function` is the model's `loss_of`, compiled or not. Raises `NumericsError` after ten steps in a row whose
-    gradients are not finite; such steps are skipped and listed in `state.skipped`.
+    gradients are not finite; such steps are skipped and listed in `state.skipped`. After `torch.OutOfMemoryError` the
+    state is that of before the step: `steps` may be called again with smaller micro-batches.
     """
     world = world or World()
     loss_function = loss_function or state.model.loss_of
     unusable = 0
-    while True:
-        end = schedule.cooldown(state.cooldown)
-        if end is not None and state.step >= end.end:
-            return
+    while not state.ended(schedule):
         began = time.perf_counter()
-        share = schedule.share(state.step, state.cooldown) * (state.plateau.share if state.plateau else 1.0)
+        share = state.share(schedule)
         batch = batches.batch(state.position, global_batch_size)
         state.model.train()
         loss, norm = accumulate_gradients(
@@ -111,14 +135,18 @@ def steps(
         unusable = 0 if usable else unusable + 1
         if usable:
             state.optimizer.step(share)
+            if state.average is not None:
+                state.average.update(
+                    state.model, epoch=(state.position + global_batch_size) // batches.windows_per_epoch
+                )
         else:
             state.skipped.append(state.position)
         if state.scaler is not None:
             state.scaler.update()
         if unusable >= _GIVE_UP_AFTER:
             raise NumericsError(
-                f"The loss or its gradient was not a number for {unusable} steps in a row, up to step {state.step + 1}. "
-                "The last checkpoint is good: continue from it with a lower --learning-rate."
+                f"The loss or its gradient was not a number for {unusable} steps in a row, up to step {state.step + 1} (a "
+                "lower --learning-rate helps)"
             )
         state.step += 1
         state.position += global_batch_size
@@ -153,18 +181,29 @@ def accumulate_gradients(
     for parameter in parameters:
         parameter.grad = None
     counted = max(1, batch.counted)
-    first, last = world.share(len(batch.inputs))
-    total = torch.zeros((), device=machine.device)
-    for number, start in enumerate(range(first, last, micro_batch_size)):
-        rows = batch.rows(start, min(start + micro_batch_size, last))
-        key_randomness(model, seed, state.step, number, world.rank)
-        inputs, targets = (torch.from_numpy(a).to(machine.device) for a in (rows.inputs, rows.targets))
-        x, rotation = model.embed(inputs, dtype=machine.dtype)
-        loss = loss_function(x, rotation, targets) / counted
-        (loss if state.scaler is None else state.scaler.scale(loss)).backward()
-        total += loss.detach()
+    sharded = is_sharded(model)
+    total, full = torch.zeros(2, device=machine.device), None  # the loss, and processes without memory
+    try:
+        for number, rows in enumerate(micro_batches(batch, world, micro_batch_size, together=sharded)):
+            key_randomness(model, seed, state.step, number, world.rank)
+            inputs, targets = (torch.from_numpy(a).to(machine.device) for a in (rows.inputs, rows.targets))
+            if sharded:  # the look-up is part of what gathers the weights
+                loss = model.loss(inputs, targets, dtype=machine.dtype) / counted
+            else:
+                x, rotation = model.embed(inputs, dtype=machine.dtype)
+                loss = loss_function(x, rotation, targets) / counted
+            (loss if state.scaler is None else state.scaler.scale(loss)).backward()
+            total[0] += loss.detach()
+    except RuntimeError as error:
+        if world.size == 1 or sharded or not out_of_memory(error):
+            raise
+        full = error  # the others wait for this process: all go back together
+        total[1] += 1
     world.sum(total)
-    world.sum_gradients(parameters)
+    if world.size > 1 and float(total[1]):
+        raise torch.OutOfMemoryError("A process of this job is out of memory") from full
+    if not sharded:
+        world.sum_gradients(parameters)
     if state.scaler is not None:
         _unscale(state.scaler, parameters)
     norm = (
@@ -172,7 +211,21 @@ def accumulate_gradients(
         if clip
         else torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     )
-    return float(total), float(norm)
+    return float(total[0]), float(norm.full_tensor() if is_shard(norm) else norm)
+
+
+def micro_batches(batch: Batch, world: World, size: int, *, together: bool) -> Iterator[Batch]:
+    """The rows of this process, some at a time.
+
+    Where weights are gathered for each (`together`), all processes get equally many: the last ones of those with fewer
+    rows count for nothing.
+    """
+    first, last = world.share(len(batch.inputs))
+    yield from (batch.rows(start, min(start + size, last)) for start in range(first, last, size))
+    if together:
+        most = -(-len(batch.inputs) // world.size)  # rows of the process that has most
+        nothing = replace(batch.rows(0, 1), targets=np.full_like(batch.targets[:1], IGNORED))
+        yield from [nothing] * (-(-most // size) - -(-(last - first) // size))
 
 
 def key_randomness(model: Transformer, seed: int, *place: int) -> None:

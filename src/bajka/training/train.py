@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bajka.config import Settings, settings_with
-from bajka.distributed import join_world
-from bajka.errors import Interrupted
+from bajka.checkpoint.checkpoint import remove_old
+from bajka.config import Settings
+from bajka.distributed import join_world, network_warning
+from bajka.errors import DiskError, Interrupted, SettingsError
 from bajka.run import Run, open_run
+from bajka.settings import settings_with
 from bajka.training.clock import Clock
-from bajka.training.life import find_run
+from bajka.training.life import find_run, with_more_text
 from bajka.training.opening import data_folder, open_session
-from bajka.training.plots import draw_plots
-from bajka.training.record import Log
 from bajka.training.session import Session
-from bajka.training.view import ConsoleView, SilentView, View, duration
+from bajka.training.signals import Signals
+from bajka.training.telling import last_words
+from bajka.watching.lasting import lasting
+from bajka.watching.plots import draw_plots
+from bajka.watching.record import Log
+from bajka.watching.view import ConsoleView, SilentView, View
 
 __all__ = ["data_folder", "train"]
 
@@ -28,54 +34,74 @@ def train(
     view: View | None = None,
     clock: Clock | None = None,
     name: str | None = None,
+    add: Sequence[str | Path] = (),
     **wishes: Any,
 ) -> Run:
     """Train a model on `texts` (files and folders), or go on with a run given by its folder; returns the finished run.
+
+    With `add`, `texts` is a run: a new run begins from its weights, with its tokenizer, on its texts and these.
 
     `wishes` are settings by their flat names (`minutes=5`, `n_layer=4`, `out="runs/mine"`), on top of `settings`. Blocks
     until the end; progress goes to `view` (default: the terminal). The same call again continues an unfinished run.
     Raises `bajka.errors.BajkaError`: `Interrupted` after a signal, with everything saved.
     """
     clock = clock or Clock()
+    if add:
+        settings, texts = _grown(texts, add), None
     if texts is not None:
         wishes["texts"] = [str(texts)] if isinstance(texts, str | Path) else [str(one) for one in texts]
     wanted = settings_with(settings, **wishes)
     with ExitStack() as stack:
         world = stack.enter_context(join_world())
-        view = (view or ConsoleView()) if world.speaks else SilentView()
+        view = lasting(view or ConsoleView()) if world.speaks else SilentView()
         stack.callback(view.close)
         life = world.first(lambda: find_run(wanted, given=wishes, name=name))
         log = Log(life.run.log_file, view)
         if life.state != "finished":
             world.first(lambda: stack.enter_context(life.run.lock()))
-        for line in life.said:
-            log.say(line)
+        for line in (network_warning(world), *life.said):
+            if line is not None:
+                log.say(line)
         if life.state != "finished":
             _go(open_session(life, log, clock, world))
     return open_run(life.run.path)
 
 
+def _grown(texts: str | Path | list[str | Path] | None, add: Sequence[str | Path]) -> Settings:
+    """The settings of a run that goes on from another one with more texts."""
+    if not isinstance(texts, str | Path):
+        raise SettingsError("add = TEXTS goes on from one run: bajka train runs/NAME --add TEXTS")
+    return with_more_text(texts, [str(one) for one in add])
+
+
 def _go(session: Session) -> None:
-    """The session to its end; the plots are drawn however it ends, once everything is saved."""
+    """The session to its end; the plots are drawn once everything is saved, but not after a second Ctrl-C."""
     try:
         session.go()
-    except (Interrupted, KeyboardInterrupt):
-        if session.world.speaks:
-            draw_plots(session.run)
+    except Interrupted as stopped:
+        with Signals(received=stopped.exit_code - 128):
+            if session.world.speaks:
+                _draw(session)
         raise
+    session.log.view.close()
     session.world.first(lambda: _end(session))
 
 
+def _draw(session: Session) -> None:
+    """Both plots; a disk that refuses them is said, and no reason to fail: they can be drawn again from the numbers."""
+    try:
+        draw_plots(session.run)
+    except DiskError as error:
+        session.log.say(f"Warning: {error}")
+
+
 def _end(session: Session) -> None:
-    """The last words: how long it took, the best loss, what to type next."""
-    run, state = session.run, session.state
-    draw_plots(run)
-    seconds = session.clock.seconds()
-    session.plan_file["finished"] = {"step": state.step, "seconds": round(seconds, 1)}
-    run.write_plan(session.plan_file)
-    best = run.read_pointer("best") or {}
-    session.log.say(
-        f"Finished {state.step:,} steps in {duration(seconds)}. The best model is that of step {best.get('step', 0):,} "
-        f"(validation loss {best.get('val_loss', float('nan')):.4f}): {run.model}"
-    )
-    session.log.say(f'Write with it: bajka generate {run.path} "{(session.inputs.openings or ("",))[0]}"')
+    """What is left to do when a run has come to its end."""
+    remove_old(
+        session.run
+    )  # killed while it removed some after the last save, a run is taken up here, with nothing to save
+    _draw(session)
+    seconds = round(session.clock.seconds(), 1)
+    session.plan_file["finished"] = {"step": session.state.step, "seconds": seconds}
+    session.run.write_plan(session.plan_file)
+    last_words(session)

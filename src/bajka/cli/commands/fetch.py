@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from bajka.cli.common import console, say, shown_progress
+from bajka.errors import readable
 
 
 def fetch(
@@ -26,7 +27,6 @@ def fetch(
         _list(out)
         return
     from bajka.datasets.fetch import fetch as fetch_corpus
-    from bajka.datasets.fetch import readable
 
     with shown_progress() as progress:
         fetched = fetch_corpus(name, out, mirror=mirror, progress=progress)
@@ -43,7 +43,7 @@ def _list(out: Path) -> None:
     from rich.table import Table
 
     from bajka.datasets.catalog import known_corpora
-    from bajka.datasets.fetch import is_fetched, readable
+    from bajka.datasets.fetch import is_fetched
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for title in ("name", "size", "", "licence", "what"):

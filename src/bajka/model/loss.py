@@ -1,0 +1,78 @@
+"""The loss of a head: cross entropy summed over targets, from all logits at once or from a chunk of tokens at a time.
+
+Letters of the shapes: N tokens, C width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bajka.tokens.batches import IGNORED
+
+
+def head_loss(x: Tensor, weight: Tensor, targets: Tensor, *, chunk: int | None) -> Tensor:
+    """Cross entropy in nats of `x` (N, C) under the head `weight` (V, C), summed over `targets` (N) not `IGNORED`.
+
+    In at least fp32. With a `chunk` (tokens) no more than (chunk, V) logits exist at any time, neither forward nor
+    backward; loss and gradients are the same up to rounding.
+    """
+    if chunk is None:
+        return _whole(x, weight.to(x.dtype), targets)
+    if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+        return _ChunkedLoss.apply(x, weight, targets, chunk)  # type: ignore[no-any-return,no-untyped-call]
+    cast = weight.to(x.dtype)
+    parts = zip(x.split(chunk), targets.split(chunk), strict=True)
+    return torch.stack([_whole(some, cast, wanted) for some, wanted in parts]).sum()
+
+
+def _whole(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(widen(F.linear(x, weight)), targets, ignore_index=IGNORED, reduction="sum")
+
+
+def widen(x: Tensor) -> Tensor:
+    """Half precision as fp32, the rest as it is."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+class _ChunkedLoss(torch.autograd.Function):
+    """Gradients are made in the forward, while a chunk's logits are at hand, and only scaled in the backward.
+
+    The idea of Liger (arXiv 2410.10989, 3.2) and of torch's own `F.linear_cross_entropy`, which on a CPU in bf16 takes
+    twice our time and rounds the loss to bf16 (docs/experiments.md, "Little memory"). The gradient of the head adds up
+    in the type of its weight. Ignored tokens are taken out of the small factors, not out of the (chunk, V) ones.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+        cast = weight.to(x.dtype)
+        losses, x_gradients, weight_gradient = [], [], torch.zeros_like(weight)
+        for some, wanted in zip(x.split(chunk), targets.split(chunk), strict=True):
+            loss, slopes = _slopes(some, cast, wanted)
+            losses.append(loss)
+            counts = (wanted != IGNORED)[:, None].to(x.dtype)
+            x_gradients.append((slopes @ cast).mul_(counts))
+            if x.dtype == weight.dtype:
+                weight_gradient.addmm_(slopes.mT, some * counts)
+            else:
+                weight_gradient += slopes.mT @ (some * counts)
+            del slopes  # or it would live on beside the next chunk's logits
+        ctx.save_for_backward(torch.cat(x_gradients), weight_gradient)
+        return torch.stack(losses).sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        x_gradient, weight_gradient = ctx.saved_tensors
+        return x_gradient.mul_(gradients[0]), weight_gradient.mul_(gradients[0]), None, None
+
+
+def _slopes(x: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The summed loss of one chunk, and its gradient by the logits (n, V); rows of ignored targets are meaningless."""
+    log_shares = widen(F.linear(x, weight)).log_softmax(-1)
+    loss = F.nll_loss(log_shares, targets, ignore_index=IGNORED, reduction="sum")
+    places = targets.clamp_min(0)[:, None]
+    slopes = log_shares.exp_().scatter_add_(1, places, log_shares.new_full(places.shape, -1.0))
+    return loss, slopes.to(x.dtype)

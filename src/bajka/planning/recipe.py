@@ -1,0 +1,128 @@
+"""The recipe of a plan: dropout, optimizer, rates, decay and schedule, by the kind of training and how often text is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bajka.config import Settings
+from bajka.model import ModelConfig
+from bajka.planning.schedule import Schedule
+from bajka.planning.shape import Choices
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Numbers of the optimizer, all resolved. Rates are peaks; the schedule multiplies them."""
+
+    optimizer: Literal["muon", "adamw", "adam"]
+    learning_rate: float
+    adamw_learning_rate: float
+    weight_decay: float
+    momentum: float
+    beta1: float
+    beta2: float
+    gradient_clip: float
+
+
+@dataclass(frozen=True)
+class AveragePlan:
+    """Which average, the largest decay a step of "ema", and of how many epochs "epochs" is the mean."""
+
+    kind: Literal["none", "ema", "epochs"]
+    decay: float
+    epochs: int
+
+
+LITTLE_TEXT_EPOCHS = 6.0
+"""A text that is read more often than this is little: dropout and more decay keep it from being learnt by heart."""
+
+
+NO_AVERAGE = AveragePlan("none", 0.0, 2)
+
+
+def plan_dropout(settings: Settings, model: ModelConfig, epochs: float, c: Choices, *, imported: bool) -> ModelConfig:
+    """The model with a dropout that fits how often the text is read."""
+    planned, reason = 0.0, "none: the text is read only a few times"
+    if epochs > LITTLE_TEXT_EPOCHS:
+        planned = 0.1 if epochs < 4 * LITTLE_TEXT_EPOCHS else 0.2
+        reason = f"the text is read about {epochs:.0f} times"
+    if imported:
+        planned, reason = 0.1, "fine-tuning"
+    return model.model_copy(update={"dropout": float(c.take("dropout", settings.model.dropout, planned, reason))})
+
+
+def plan_recipe(settings: Settings, model: ModelConfig, epochs: float, c: Choices, *, imported: bool) -> Recipe:
+    """Optimizer, peak rates and decay; gentle for imported weights and for norms after the sum."""
+    wish = settings.optimizer
+    gentle = imported or model.family == "gpt1"
+    reason = "fine-tuning" if imported else "gpt1 has its norms after the sum" if gentle else "sooner at a good loss"
+    name = c.take("optimizer", wish.optimizer, "adamw" if gentle else "muon", reason)
+    if name == "muon":
+        planned, why = 0.02, "muon's usual rate, the same for all widths"
+    elif imported:
+        planned, why = 1e-4, "low, so that what the model knows is not lost"
+    else:
+        planned, why = 2e-3 * (192 / model.n_embd) ** 0.5, "2e-3 at a width of 192, less for wider models"
+        if model.family == "gpt1":
+            planned, why = planned / 2, f"{why}; half of that for gpt1"
+    decay = 0.1 if epochs > LITTLE_TEXT_EPOCHS else 0.01
+    if name == "muon":
+        decay *= 2
+    return Recipe(
+        optimizer=name,
+        learning_rate=float(c.take("learning_rate", wish.learning_rate, planned, why)),
+        adamw_learning_rate=_adamw_rate(settings, name, c),
+        weight_decay=float(
+            c.take("weight_decay", wish.weight_decay, 0.0 if name == "adam" else decay, "more when text is read often")
+        ),
+        momentum=wish.momentum,
+        beta1=wish.beta1 if wish.beta1 is not None else 0.9,
+        beta2=wish.beta2 if wish.beta2 is not None else 0.95,
+        gradient_clip=wish.gradient_clip,
+    )
+
+
+def _adamw_rate(settings: Settings, optimizer: str, c: Choices) -> float:
+    """Rate of what Muon leaves to AdamW; no other optimizer reads it."""
+    wish, planned = settings.optimizer.adamw_learning_rate, 6e-3
+    if optimizer != "muon":
+        return wish or planned
+    return float(
+        c.take("adamw_learning_rate", wish, planned, "for embedding, head and gains: the best found with muon")
+    )
+
+
+def plan_schedule(settings: Settings, steps: int, minutes: float | None, c: Choices, *, imported: bool) -> Schedule:
+    """The rate over the run; its number of steps stays open when the length is given in minutes."""
+    wish = settings.schedule
+    name = c.take("schedule", wish.schedule, "wsd", "flat, then a cooldown: its end may be moved later")
+    final, why = {
+        "wsd": (0.0, "falls to zero"),
+        "cosine": (0.1, "the usual tenth"),
+        "linear": (0.0, "falls to zero"),
+    }.get(name, (1.0, "the rate does not fall with time"))
+    most = 50 if imported else 20
+    warmup = min(most, steps // 10)
+    return Schedule(
+        name=name,
+        warmup_steps=int(c.take("warmup_steps", wish.warmup_steps, warmup, f"a tenth of the run, at most {most}")),
+        cooldown_share=float(
+            c.take("cooldown_share", wish.cooldown_share, 0.5, "wsd: the rate falls over the last half")
+        ),
+        final_rate_share=float(c.take("final_rate_share", wish.final_rate_share, final, why)),
+        steps=None if minutes is not None else steps,
+    )
+
+
+def plan_average(settings: Settings, steps: int, c: Choices) -> AveragePlan:
+    """Which average of the weights is kept beside them; "ema" looks back over about a fiftieth of the run."""
+    wish = settings.schedule
+    if wish.average in (None, "none"):
+        return NO_AVERAGE
+    c.reasons["average"] = "you set it"
+    decay = wish.average_decay
+    if wish.average == "ema":
+        planned = round(1 - 1 / max(10.0, steps / 50), 5)
+        decay = float(c.take("average_decay", decay, planned, "it looks back over about a fiftieth of the run"))
+    return AveragePlan(wish.average, decay or 0.0, wish.average_epochs)

@@ -1,0 +1,273 @@
+"""The plan: what the person set is kept, everything else has a reason, and impossible wishes get a sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from bajka.config import Settings
+from bajka.errors import CorpusError, DamagedFileError, ModelError, SettingsError
+from bajka.hardware import Machine
+from bajka.model import ModelConfig
+from bajka.model.estimate import parameters
+from bajka.planning.plan import CorpusFacts, Plan, describe, make_plan
+from bajka.settings import settings_with
+from tiny import tiny_config
+
+MACHINE = Machine(
+    device="cpu",
+    name="a CPU",
+    precision="bf16",
+    threads=2,
+    memory_bytes=8 << 30,
+    can_compile=True,
+    torch_version="2.13.0",
+)
+TEXT = CorpusFacts(train_tokens=300_000, validation_tokens=30_000, documents=500, bytes=1_200_000, vocab_size=2048)
+
+
+def plan_of(
+    facts: CorpusFacts = TEXT, *, machine: Machine = MACHINE, imported: ModelConfig | None = None, **wishes: Any
+) -> Plan:
+    settings: Settings = settings_with(**wishes)
+    return make_plan(settings, facts, machine, matmul_rate=3e11, imported=imported)
+
+
+def values_of(plan: Plan) -> dict[str, Any]:
+    """Every number of a plan by its flat name."""
+    return (
+        vars(plan)
+        | asdict(plan.recipe)
+        | asdict(plan.schedule)
+        | {"schedule": plan.schedule.name}
+        | plan.model.model_dump()
+    )
+
+
+def test_every_number_that_a_person_could_have_set_has_a_reason() -> None:
+    reasons = plan_of().reasons
+    chosen = """minutes context_length n_layer n_embd n_head n_kv_head n_inner tie_embeddings dropout optimizer learning_rate
+    adamw_learning_rate weight_decay schedule warmup_steps cooldown_share final_rate_share global_batch_size
+    micro_batch_size evaluate_every_steps evaluation_windows compile"""
+    assert set(reasons) == set(chosen.split())
+    assert all(len(reason) > 5 for reason in reasons.values())
+
+
+def test_the_plan_is_told_line_by_line_with_value_and_reason() -> None:
+    plan = plan_of(minutes=5, n_layer=3)
+    lines = describe(plan)
+    assert lines[0].startswith(f"Model: modern, {parameters(plan.model):,} weights")
+    assert "  n_layer = 3: you set it" in lines
+    assert f"  context_length = {plan.model.context_length}: usual on a CPU for this amount of text" in lines
+    assert any(line.startswith(f"Expected in 5 minutes: {plan.expected_steps:,} steps at about") for line in lines)
+    assert all("None" not in line for line in lines)
+
+
+WISHES: dict[str, Any] = {
+    "n_layer": 3,
+    "n_embd": 96,
+    "n_head": 6,
+    "n_kv_head": 2,
+    "n_inner": 200,
+    "context_length": 48,
+    "tie_embeddings": True,
+    "dropout": 0.3,
+    "optimizer": "adamw",
+    "learning_rate": 0.0123,
+    "weight_decay": 0.07,
+    "beta1": 0.8,
+    "beta2": 0.9,
+    "gradient_clip": 0.5,
+    "schedule": "cosine",
+    "steps": 77,
+    "warmup_steps": 9,
+    "cooldown_share": 0.25,
+    "final_rate_share": 0.05,
+    "global_batch_size": 12,
+    "micro_batch_size": 5,
+    "evaluate_every_steps": 13,
+    "evaluation_windows": 21,
+    "seed": 4,
+}
+
+
+def test_whatever_the_person_set_is_kept() -> None:
+    plan = plan_of(**WISHES)
+    values = values_of(plan)
+    assert {name: values[name] for name in WISHES} == WISHES
+    assert all(plan.reasons[name] == "you set it" for name in WISHES if name in plan.reasons)
+
+
+@pytest.mark.parametrize("wishes", [{}, {"minutes": 3}, {"steps": 10}, WISHES, {"family": "gpt1"}, {"family": "gpt2"}])
+def test_a_plan_comes_back_from_json_as_it_was(wishes: dict[str, Any]) -> None:
+    plan = plan_of(**wishes)
+    assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+
+
+@pytest.mark.parametrize("harm", [{"recipe": {}}, {"schedule": 5}, {"model": {"n_layer": "many"}}, {"notes": None}])
+def test_a_plan_that_was_altered_is_a_damaged_file(harm: dict[str, Any]) -> None:
+    with pytest.raises(DamagedFileError, match="the run cannot be continued"):
+        Plan.from_dict(plan_of().as_dict() | harm)
+
+
+def test_more_time_and_more_text_give_no_smaller_models() -> None:
+    much = replace(TEXT, train_tokens=100_000_000, validation_tokens=1_000_000, bytes=99_000_000)
+    by_time = [parameters(plan_of(much, minutes=minutes).model) for minutes in (0.5, 5, 60, 600)]
+    assert by_time == sorted(set(by_time))
+    by_text = [parameters(plan_of(replace(much, train_tokens=n), minutes=600).model) for n in (10**5, 10**6, 10**8)]
+    assert by_text == sorted(set(by_text))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "validation", "context"),
+    [(51_200, 2_048, 256), (51_199, 2_048, 128), (51_200, 2_047, 128), (9_000, 900, 32), (300, 40, 32)],
+)
+def test_the_context_is_halved_until_there_are_enough_windows(tokens: int, validation: int, context: int) -> None:
+    plan = plan_of(replace(TEXT, train_tokens=tokens, validation_tokens=validation))
+    assert plan.model.context_length == context
+    assert context == 256 or "halved" in plan.reasons["context_length"]
+
+
+def test_a_gpu_and_much_text_get_longer_contexts() -> None:
+    much = replace(TEXT, bytes=200_000_000, train_tokens=50_000_000, validation_tokens=1_000_000)
+    assert (
+        plan_of(replace(much, bytes=50_000_000), machine=replace(MACHINE, device="cuda:0")).model.context_length == 512
+    )
+    assert plan_of(much).model.context_length == 1024
+
+
+@pytest.mark.parametrize(
+    ("facts", "numbers"),
+    [
+        ({"train_tokens": 32}, "training text has 32 tokens, but one window needs 33"),
+        ({"validation_tokens": 7}, "validation text has 7"),
+    ],
+)
+def test_too_little_text_for_one_window_is_a_sentence_with_the_numbers(facts: dict[str, int], numbers: str) -> None:
+    with pytest.raises(CorpusError, match=numbers) as caught:
+        plan_of(replace(TEXT, **facts))
+    assert "Give more text" in str(caught.value)
+
+
+def test_a_context_longer_than_the_text_says_to_shorten_it() -> None:
+    with pytest.raises(CorpusError, match=r"needs 40,001 \(context_length = 40000\).*smaller --context-length"):
+        plan_of(context_length=40_000)
+
+
+def test_heads_that_do_not_divide_the_width_are_a_sentence_with_what_would() -> None:
+    with pytest.raises(
+        SettingsError, match=r"n_head = 5 does not divide n_embd = 96. Choose n_embd = 95, or n_head = 4"
+    ):
+        plan_of(n_head=5, n_embd=96)
+
+
+def test_nanogpts_shape_is_possible_though_its_heads_do_not_divide_the_smallest_width() -> None:
+    model = plan_of(n_layer=6, n_head=6, n_embd=384).model
+    assert (model.n_layer, model.n_head, model.n_embd, model.head_dim) == (6, 6, 384, 64)
+
+
+def test_a_number_of_heads_alone_chooses_among_the_widths_it_divides() -> None:
+    assert plan_of(n_head=3).model.n_embd % 3 == 0
+
+
+def test_heads_that_divide_none_of_the_usual_widths_ask_for_a_width() -> None:
+    with pytest.raises(
+        SettingsError, match=r"n_head = 7 divides none of the usual widths .* Set n_embd too, for example 224"
+    ):
+        plan_of(n_head=7)
+
+
+@pytest.mark.parametrize("width", [40, 100, 200, 330])
+def test_any_even_width_gets_heads_that_divide_it(width: int) -> None:
+    model = plan_of(n_embd=width).model
+    assert model.n_head * model.head_dim == width
+
+
+def test_what_the_architecture_cannot_express_is_refused() -> None:
+    with pytest.raises(ModelError, match="n_kv_head = 2 needs --family modern or llama"):
+        plan_of(family="gpt2", n_head=4, n_embd=64, n_kv_head=2)
+
+
+def test_compile_on_needs_a_compiler() -> None:
+    with pytest.raises(SettingsError, match=r"compile = on.*C\+\+ compiler.*--compile off"):
+        plan_of(compile="on", machine=replace(MACHINE, can_compile=False))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "compiled"),
+    [({"minutes": 10}, True), ({"minutes": 1}, False), ({"steps": 10}, False), ({"compile": "on"}, True)],
+)
+def test_compile_is_used_when_the_run_is_long_enough_to_win(wishes: dict[str, Any], compiled: bool) -> None:
+    plan = plan_of(**wishes)
+    assert plan.compile is compiled
+    assert plan.reasons["compile"]
+
+
+def test_muon_is_the_default_but_not_for_gpt1_nor_for_given_weights() -> None:
+    assert plan_of().recipe.optimizer == "muon"
+    assert plan_of(family="gpt1").recipe.optimizer == "adamw"
+    given = plan_of(imported=tiny_config("modern"))
+    assert given.recipe.optimizer == "adamw"
+    assert given.recipe.learning_rate == 1e-4
+    assert given.model.dropout == 0.1
+
+
+def test_a_small_text_is_called_small_and_gets_dropout_when_it_is_read_often() -> None:
+    small = replace(TEXT, train_tokens=6_000, validation_tokens=700, bytes=20_000)
+    plan = plan_of(small, minutes=10)
+    assert plan.notes[0].startswith("This is a small text (20 KB)")
+    assert plan.expected_epochs > 12
+    assert plan.model.dropout > 0
+    assert "is read about" in plan.reasons["dropout"]
+    assert not plan_of(replace(TEXT, bytes=5_000_000, train_tokens=1_200_000), steps=100).notes
+
+
+def test_a_tail_of_the_same_book_is_said() -> None:
+    assert any("tail of the same texts" in note for note in plan_of(replace(TEXT, same_book=True)).notes)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "per_epoch"),
+    [({}, 4688), ({"windows": "documents"}, 500), ({"windows": "sliding", "stride": 16}, 18_747)],
+)
+def test_epochs_become_steps_by_the_windows_of_the_mode(wishes: dict[str, Any], per_epoch: int) -> None:
+    plan = plan_of(epochs=2, context_length=64, global_batch_size=10, **wishes)
+    assert plan.expected_steps == plan.schedule.steps == -(-2 * per_epoch // 10)
+    assert plan.minutes is None
+
+
+def test_a_run_in_minutes_has_no_number_of_steps_but_an_expected_one() -> None:
+    plan = plan_of(minutes=4)
+    assert plan.schedule.steps is None
+    assert plan.expected_steps > 10
+
+
+def test_the_micro_batch_is_cut_to_what_fits_in_memory() -> None:
+    small = replace(MACHINE, memory_bytes=200 << 20)
+    plan = plan_of(machine=small, n_layer=4, n_embd=192, context_length=256, global_batch_size=32)
+    assert plan.micro_batch_size < plan.global_batch_size == 32
+    assert plan.expected_memory_bytes <= small.memory_bytes / 2
+
+
+def test_given_weights_keep_their_shape_and_vocabulary() -> None:
+    base = tiny_config("modern")
+    model = plan_of(imported=base, context_length=16).model
+    assert model == base.model_copy(update={"context_length": 16, "dropout": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("variant", "wishes", "sentence"),
+    [
+        ("modern", {"n_layer": 3}, "n_layer = 3 was asked for, but the weights of --from have 2: leave it out"),
+        ("modern", {"context_length": 64}, "context_length = 64 is more than the 32"),
+        ("gpt2", {"context_length": 16}, "the model of --from has a table of 32 positions"),
+    ],
+)
+def test_a_shape_that_the_given_weights_do_not_have_is_refused(
+    variant: str, wishes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        plan_of(imported=tiny_config(variant), **wishes)
