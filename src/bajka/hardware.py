@@ -49,6 +49,10 @@ def find_machine(settings: HardwareSettings) -> Machine:
     if settings.deterministic and kind == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+    if kind == "cuda":  # else WSL moves what does not fit to the system's memory, ten times slower, instead of failing
+        free, total = torch.cuda.mem_get_info(device)
+        mine = torch.cuda.memory_reserved(device)
+        torch.cuda.set_per_process_memory_fraction(min(1.0, (free + mine) / total), device)
     return Machine(
         device=device,
         name=device_name(device),

@@ -177,6 +177,19 @@ def test_lines_beyond_a_step_are_moved_and_not_lost(run: RunFolder) -> None:
     assert steps_in(run.path / "metrics-dropped.jsonl") == [3, 4, 3]
 
 
+@pytest.mark.parametrize(("evaluated", "kept"), [(True, [2, 4]), (False, [2])])
+def test_samples_of_an_evaluation_that_is_done_again_are_forgotten(
+    run: RunFolder, evaluated: bool, kept: list[int]
+) -> None:
+    write_metrics(run, 1, 2, 3, 4)
+    if evaluated:
+        durable.append_line(run.metrics_file, json_line({"step": 4, "val_loss": 2.0}))
+    for step in (2, 4):
+        durable.append_line(run.samples_file, json_line({"step": step, "text": "Once"}))
+    run.forget_after(4)
+    assert steps_in(run.samples_file) == kept
+
+
 def test_a_log_with_nothing_to_forget_is_not_touched(run: RunFolder) -> None:
     write_metrics(run, 1, 2)
     before = run.metrics_file.stat().st_ino

@@ -122,17 +122,14 @@ class RunFolder:
     def forget_after(self, step: int) -> None:
         """Drop logged lines beyond `step`: a resumed run writes them again, an extended one writes others.
 
-        Dropped lines go to metrics-dropped.jsonl, so that nothing measured is lost. A last line that a crash cut goes
-        too: the next one would be appended to it.
+        Samples of `step` itself go too when its evaluation was not written: it is done again. Dropped lines go to
+        metrics-dropped.jsonl, so that nothing measured is lost. A last line that a crash cut goes too: the next one
+        would be appended to it.
         """
-        for file in (self.metrics_file, self.samples_file):
-            lines = read_lines(file)
-            kept = "".join(json_line(line) for line in lines if line["step"] <= step)
-            dropped = "".join(json_line(line) for line in lines if line["step"] > step)
-            if dropped:
-                durable.append_line(file.with_name(f"{file.stem}-dropped.jsonl"), dropped)
-            if file.is_file() and file.read_bytes() != kept.encode("utf-8"):
-                durable.write_text(file, kept)
+        metrics, samples = read_lines(self.metrics_file), read_lines(self.samples_file)
+        evaluated = any(line["step"] == step and "val_loss" in line for line in metrics)
+        _keep(self.metrics_file, metrics, step)
+        _keep(self.samples_file, samples, step if evaluated else step - 1)
 
     def read_pointer(self, name: str) -> dict[str, Any] | None:
         """A pointer file of checkpoints/ (best, last, cooldown, model), or None when it is not there or damaged."""
@@ -145,6 +142,16 @@ class RunFolder:
     def write_pointer(self, name: str, **facts: Any) -> None:
         """Replace a pointer file atomically."""
         write_sealed(self.checkpoints / f"{name}.json", facts)
+
+
+def _keep(file: Path, lines: list[dict[str, Any]], step: int) -> None:
+    """Leave the `lines` of `file` up to `step` in it, and put the others aside."""
+    kept = "".join(json_line(line) for line in lines if line["step"] <= step)
+    dropped = "".join(json_line(line) for line in lines if line["step"] > step)
+    if dropped:
+        durable.append_line(file.with_name(f"{file.stem}-dropped.jsonl"), dropped)
+    if file.is_file() and file.read_bytes() != kept.encode("utf-8"):
+        durable.write_text(file, kept)
 
 
 def json_line(value: Mapping[str, Any]) -> str:

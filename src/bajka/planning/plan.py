@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bajka.config import Settings
-from bajka.errors import DamagedFileError, SettingsError
+from bajka.errors import DamagedFileError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters
-from bajka.model.memory import Fit, Load, fit
+from bajka.planning.machine import plan_batch, plan_compile, plan_memory, tokens_a_step, utilisation
 from bajka.planning.recipe import (
     LITTLE_TEXT_EPOCHS,
     NO_AVERAGE,
@@ -98,8 +98,8 @@ def make_plan(
     """
     c = Choices()
     minutes = _minutes(settings, c)
-    compile_ = _compile(settings, machine, minutes, c)
-    rate = matmul_rate * _utilisation(machine, compile_)
+    compile_ = plan_compile(settings, machine, minutes, c)
+    rate = matmul_rate * utilisation(machine, compile_)
     if imported is None:
         model = choose_shape(settings, facts, machine, rate, minutes, c)
     else:
@@ -109,27 +109,16 @@ def make_plan(
     batch = c.take(
         "global_batch_size",
         settings.train.global_batch_size,
-        _batch(machine, minutes, model.context_length, windows_per_epoch),
-        f"about {_tokens_a_step(machine, minutes):,} tokens a step, at least eight steps an epoch",
+        plan_batch(machine, minutes, model.context_length, windows_per_epoch),
+        f"about {tokens_a_step(machine, minutes):,} tokens a step, at least eight steps an epoch",
     )
     steps = _steps(settings, minutes, windows_per_epoch, batch, tokens_per_second, model.context_length)
     epochs = steps * batch / windows_per_epoch
     model = plan_dropout(settings, model, epochs, c, imported=imported is not None)
     recipe = plan_recipe(settings, model, epochs, c, imported=imported is not None)
     average = plan_average(settings, steps, c)
-    fitted = _fit(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
-    evaluation_windows = c.take(
-        "evaluation_windows",
-        settings.evaluation.evaluation_windows,
-        _evaluation_windows(facts, model, steps, batch),
-        "all of the validation text, or what a twentieth of the run can pay for",
-    )
-    evaluate_every = c.take(
-        "evaluate_every_steps",
-        settings.evaluation.evaluate_every_steps,
-        max(10, _round(steps / 20)),
-        "about twenty times a run",
-    )
+    fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
+    evaluate_every, evaluation_windows = _evaluations(settings, facts, model, steps, batch, c)
     return Plan(
         model=model,
         recipe=recipe,
@@ -141,7 +130,7 @@ def make_plan(
         stride=settings.train.stride,
         seed=settings.train.seed,
         evaluate_every_steps=evaluate_every,
-        evaluation_windows=min(evaluation_windows, _validation_windows(facts, model)),
+        evaluation_windows=evaluation_windows,
         compile=compile_,
         expected_steps=steps,
         expected_epochs=epochs,
@@ -187,35 +176,6 @@ def _minutes(settings: Settings, c: Choices) -> float | None:
     return float(c.take("minutes", schedule.minutes, DEFAULT_MINUTES, "no length was given: a first look"))
 
 
-def _compile(settings: Settings, machine: Machine, minutes: float | None, c: Choices) -> bool:
-    match settings.hardware.compile:
-        case "off":
-            return False
-        case "on":
-            if not machine.can_compile:
-                raise SettingsError(
-                    "compile = on, but torch.compile cannot work here: it needs a C++ compiler (or Triton on a GPU). "
-                    "`bajka doctor` tells what is missing; --compile off trains without."
-                )
-            c.reasons["compile"] = "you set it"
-            return True
-        case "auto":
-            pays = machine.can_compile and machine.kind != "mps" and (minutes or 0.0) >= 4.0
-            c.reasons["compile"] = (
-                "the run is long enough to win back the half minute it takes"
-                if pays
-                else "off: it takes up to half a minute, which a run of unknown or few minutes does not win back"
-            )
-            return pays
-
-
-def _utilisation(machine: Machine, compiled: bool) -> float:
-    """Share of the matrix rate that a whole training step reaches (measured on two CPU cores, docs/experiments.md)."""
-    if machine.kind == "cpu":
-        return (0.40 if compiled else 0.27) if machine.precision == "bf16" else (0.65 if compiled else 0.55)
-    return 0.30 if compiled else 0.20
-
-
 def _windows_per_epoch(settings: Settings, facts: CorpusFacts, context: int) -> int:
     match settings.train.windows:
         case "documents":
@@ -228,58 +188,6 @@ def _windows_per_epoch(settings: Settings, facts: CorpusFacts, context: int) -> 
             return max(1, -(-facts.train_tokens // context))
 
 
-def _tokens_a_step(machine: Machine, minutes: float | None) -> int:
-    """Small steps for short runs on a CPU: they learn more from each token (docs/experiments.md, "Tokens a step")."""
-    if machine.kind != "cpu":
-        return 16_384
-    return 2048 if minutes is not None and minutes <= 15 else 4096
-
-
-def _batch(machine: Machine, minutes: float | None, context: int, windows_per_epoch: int) -> int:
-    wanted = max(1, _tokens_a_step(machine, minutes) // context)
-    while wanted > 4 and wanted * 8 > windows_per_epoch:
-        wanted //= 2
-    return wanted
-
-
-def _fit(
-    settings: Settings,
-    model: ModelConfig,
-    recipe: Recipe,
-    average: AveragePlan,
-    machine: Machine,
-    batch: int,
-    *,
-    compiled: bool,
-    c: Choices,
-) -> Fit:
-    """What is in memory at once, so that a step stays below half of what a CPU has free, or 85 % of a GPU's."""
-    wish = settings.train
-    load = Load(
-        bytes_per_activation=4 if machine.precision == "fp32" else 2,
-        optimizer=recipe.optimizer,
-        compiled=compiled,
-        averages={"none": 0, "ema": 1, "epochs": average.epochs}[average.kind],
-        device=machine.kind,
-    )
-    found = fit(
-        model,
-        load,
-        budget=int(machine.memory_bytes * (0.5 if machine.kind == "cpu" else 0.85)),
-        global_batch_size=batch,
-        micro_batch_size=None if wish.micro_batch_size is None else min(batch, wish.micro_batch_size),
-        loss_chunk=wish.loss_chunk,
-        gradient_checkpointing=wish.gradient_checkpointing,
-    )
-    c.take("micro_batch_size", wish.micro_batch_size, found.micro_batch_size, "what fits in memory at once")
-    if found.loss_chunk is not None:
-        c.take("loss_chunk", wish.loss_chunk, found.loss_chunk, "logits of so many tokens at a time: less memory")
-    if found.gradient_checkpointing:
-        why = "it would not fit otherwise; a third more time"
-        c.take("gradient_checkpointing", wish.gradient_checkpointing, True, why)
-    return found
-
-
 def _steps(
     settings: Settings, minutes: float | None, windows_per_epoch: int, batch: int, speed: float, context: int
 ) -> int:
@@ -290,6 +198,21 @@ def _steps(
         return max(1, math.ceil(settings.schedule.epochs * windows_per_epoch / batch))
     assert minutes is not None
     return max(1, int(0.85 * 60 * minutes * speed / (batch * context)))
+
+
+def _evaluations(
+    settings: Settings, facts: CorpusFacts, model: ModelConfig, steps: int, batch: int, c: Choices
+) -> tuple[int, int]:
+    """Steps between evaluations, and windows of each."""
+    windows = c.take(
+        "evaluation_windows",
+        settings.evaluation.evaluation_windows,
+        _evaluation_windows(facts, model, steps, batch),
+        "all of the validation text, or what a twentieth of the run can pay for",
+    )
+    wish, planned = settings.evaluation.evaluate_every_steps, max(10, _round(steps / 20))
+    every = c.take("evaluate_every_steps", wish, planned, "about twenty times a run")
+    return every, min(windows, _validation_windows(facts, model))
 
 
 def _validation_windows(facts: CorpusFacts, model: ModelConfig) -> int:

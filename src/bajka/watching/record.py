@@ -116,9 +116,12 @@ class Record:
         return line
 
     def flush(self) -> None:
-        """Write what waits, so that a checkpoint never knows of steps that the log does not."""
-        self._metrics.write(durably=True)
+        """Write what waits, so that a checkpoint never knows of steps that the log does not.
+
+        Samples first: where the line of an evaluation is, its samples are too, whenever a crash comes.
+        """
         self._samples.write(durably=True)
+        self._metrics.write(durably=True)
         self.trackers.flush()
 
     def close(self) -> None:
