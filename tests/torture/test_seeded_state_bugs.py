@@ -239,7 +239,7 @@ def test_a_part_of_the_state_left_out_is_caught(
 
 def evaluation_shares_the_random_stream(patch: Patch) -> None:
     """Dropout draws from a stream that is seeded once, and an evaluation draws from the same."""
-    keyed, both = steps_room.key_randomness, session_room.both_losses
+    keyed, both = steps_room.key_randomness, session_room.losses_of
     seeded: list[int] = []
 
     def once(model: Any, seed: int, *place: int) -> None:
@@ -252,7 +252,7 @@ def evaluation_shares_the_random_stream(patch: Patch) -> None:
         return both(*inputs)
 
     patch.setattr(steps_room, "key_randomness", once)
-    patch.setattr(session_room, "both_losses", drawing)
+    patch.setattr(session_room, "losses_of", drawing)
 
 
 @pytest.mark.torture

@@ -167,11 +167,14 @@ def test_texts_that_changed_meanwhile_are_refused(tmp_path: Path) -> None:
         go_on(tmp_path / "run")
 
 
+@pytest.mark.parametrize("last_words", ["A batch: ", "Step 0: ", "  Once"])
 @pytest.mark.parametrize("when", ["before the first checkpoint", "before the plan"])
-def test_a_run_that_crashed_before_its_first_checkpoint_begins_again(texts: Path, tmp_path: Path, when: str) -> None:
+def test_a_run_that_crashed_before_its_first_numbers_begins_again(
+    texts: Path, tmp_path: Path, when: str, last_words: str
+) -> None:
     class CrashesEarly(Watcher):
         def say(self, line: str) -> None:
-            if line.startswith("  Once"):  # the first sample, just before the first checkpoint
+            if line.startswith(last_words):  # before the first checkpoint, its evaluation, its sample
                 raise Stopped
 
     with pytest.raises(Stopped):

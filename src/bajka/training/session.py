@@ -10,19 +10,20 @@ from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
 from bajka.distributed import World
 from bajka.errors import BajkaError, Interrupted, NumericsError
+from bajka.generation.write import Text
 from bajka.hardware import Machine, out_of_memory
 from bajka.planning.plan import Plan
 from bajka.planning.schedule import Cooldown
 from bajka.training.clock import Clock, Pace, decide_cooldown
 from bajka.training.inputs import Inputs
-from bajka.training.look import Losses, losses_of, validation_loss
+from bajka.training.look import Losses, losses_of, samples, validation_loss
 from bajka.training.mixed import batches_of
 from bajka.training.pulse import Pulse
 from bajka.training.saving import check_disk, keep_as_best, save
 from bajka.training.sharding import whole
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
-from bajka.training.telling import announce, coach, note_losses, note_samples, note_step
+from bajka.training.telling import announce, new_advice, note_advice, note_losses, note_samples, note_step
 from bajka.training.trouble import roll_back, use_less_memory
 from bajka.watching.record import Log, Record
 from bajka.watching.trackers import open_trackers
@@ -220,7 +221,7 @@ class Session:
     def _evaluate(self) -> None:
         """Losses and samples of a step that is saved, written down and said; the best model so far is kept."""
         began = self.clock.seconds()
-        losses = self._guarded("evaluation", self._losses)
+        losses, improved = self._guarded("evaluation", self._losses), False
         if losses is not None:
             loss = self.world.largest(losses.best)  # the same on all processes, to the last bit
             improved = loss < self.best_loss
@@ -228,15 +229,23 @@ class Session:
                 self.best_loss = loss
                 average = losses.validation.loss > losses.best
                 self.world.first(lambda: keep_as_best(self, loss, average=average))
-            if self.world.speaks:
-                note_losses(self, losses, improved=improved)
         with whole(self.state.model):
-            if self.world.speaks:
-                self._guarded("sample", lambda: note_samples(self), alone=True)
+            written = self._guarded("sample", self._samples, alone=True) if self.world.speaks else None
         if self.world.speaks:
-            self.record.flush()  # together and last: what a crash leaves out is done again
-            self._guarded("coach", lambda: coach(self), alone=True)
+            self._note_evaluation(losses, written or ([], 0.0), improved=improved)
         self.pace.evaluation = self.clock.seconds() - began
+
+    def _note_evaluation(self, losses: Losses | None, written: tuple[list[Text], float], *, improved: bool) -> None:
+        """All that an evaluation found, written down together and last: what a crash leaves out is done again."""
+        show_samples = note_samples(self, *written)
+        if losses is not None:
+            note_losses(self, losses, improved=improved)
+        show_samples()
+        self.record.flush()
+        note_advice(self, self._guarded("coach", lambda: new_advice(self), alone=True) or [])
+
+    def _samples(self) -> tuple[list[Text], float]:
+        return samples(self.state.model, self.inputs, self.settings.sample, seed=self.plan.seed)
 
     def _losses(self) -> Losses:
         state = self.state

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 
-from bajka.coaching.coach import advise
+from bajka.coaching.coach import Advice, advise
 from bajka.coaching.conclusion import conclude
 from bajka.coaching.facts import facts_of
 from bajka.errors import BajkaError
+from bajka.generation.write import Text
 from bajka.hardware import used_memory
 from bajka.model.estimate import flops_per_token
-from bajka.training.look import Losses, samples, say_named
+from bajka.training.look import Losses, say_named
 from bajka.training.mixed import describe_mixture
 from bajka.training.steps import StepReport
 from bajka.watching.dashboard import duration
@@ -108,13 +110,17 @@ def note_losses(session: Session, losses: Losses, *, improved: bool) -> None:
         session.log.note(named)
 
 
-def coach(session: Session) -> None:
-    """Say what the curve so far calls for: each piece of advice once in a run."""
+def new_advice(session: Session) -> list[Advice]:
+    """What the curve so far calls for, and was not said before."""
     facts = facts_of(session.plan_file, run=session.run.path, gpu_unused=_gpu_unused(session))
-    given = session.plan_file.setdefault("advice", [])
-    for advice in advise(session.run.metrics(), facts, given=given):
+    return advise(session.run.metrics(), facts, given=session.plan_file.setdefault("advice", []))
+
+
+def note_advice(session: Session, found: list[Advice]) -> None:
+    """Say each piece of advice, and remember that it was said."""
+    for advice in found:
         session.log.say(f"Coach: {advice.text}")
-        given.append(advice.name)
+        session.plan_file["advice"].append(advice.name)
         session.run.write_plan(session.plan_file)
 
 
@@ -137,11 +143,16 @@ def _gpu_unused(session: Session) -> bool:
     return session.machine.kind == "cpu" and torch.cuda.is_available()
 
 
-def note_samples(session: Session) -> None:
-    """Let the model write, put the texts into samples.jsonl, and say the first."""
-    texts, speed = samples(session.state.model, session.inputs, session.settings.sample, seed=session.plan.seed)
-    for text in texts:
-        facts = {"reason": text.reason, "tokens_per_second": round(speed, 1)}
-        session.log.view.sampled(session.record.sample(session.state.step, text.prompt, text.text, **facts))
-    if texts:
-        session.log.note(f"  {texts[0].whole.strip()}  [{speed:,.0f} tokens/s]")
+def note_samples(session: Session, texts: list[Text], speed: float) -> Callable[[], None]:
+    """Lines of samples.jsonl for what the model wrote, at so many tokens/s; gives what shows them to the person."""
+    facts = {"tokens_per_second": round(speed, 1)}
+    step, record, log = session.state.step, session.record, session.log
+    lines = [record.sample(step, text.prompt, text.text, reason=text.reason, **facts) for text in texts]
+
+    def show() -> None:
+        for line in lines:
+            log.view.sampled(line)
+        if texts:
+            log.note(f"  {texts[0].whole.strip()}  [{speed:,.0f} tokens/s]")
+
+    return show
