@@ -72,10 +72,9 @@ def products(shape: Shape, inner: int | None = None) -> Iterator[tuple[str, int,
         yield "linear", count, (1, N, n, k), "input"
         yield "linear", count, (1, n, N, k), "weight"
     heads, D = shape.rows * shape.heads, C // shape.heads
-    yield "attention", L, (heads, T, D, T), "forward"  # q k^T
-    yield "attention", 3 * L, (heads, T, T, D), "input"  # p v, and the gradients of q and p... of the same form
-    yield "attention", L, (heads, T, D, T), "forward"  # the gradient of p
-    yield "attention", L, (heads, T, T, D), "weight"  # the gradient of v
+    yield "attention", 2 * L, (heads, T, D, T), "forward"  # q k^T, and the gradient of the weights p
+    yield "attention", 2 * L, (heads, T, T, D), "input"  # p v, and the gradient of q
+    yield "attention", 2 * L, (heads, T, T, D), "weight"  # the gradients of k and of v
 
 
 def operation(batches: int, rows: int, inside: int, columns: int, way: str, dtype: torch.dtype) -> Callable[[], Tensor]:

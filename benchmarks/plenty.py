@@ -61,8 +61,9 @@ def main() -> None:
 
 def prepared_texts(texts: list[str], work: Path, vocab_size: int) -> Path:
     """The token files of the texts; those of an earlier sitting in the same `--work` are taken."""
-    ready = [path.parent for path in (work / "data").glob("*/meta.json")]
-    return ready[0] if ready else prepare(texts, work / "data", vocab_size=vocab_size)
+    out = work / f"{'-'.join(Path(text).stem for text in texts)[:80]}-{vocab_size}"
+    ready = [path.parent for path in out.glob("*/meta.json")]
+    return ready[0] if ready else prepare(texts, out, vocab_size=vocab_size)
 
 
 def shaped(peer: Peer, options: argparse.Namespace) -> Peer:
@@ -89,7 +90,10 @@ def tuned(name: str, peer: Peer, tokens: Tokens, results: Results, options: argp
 
 def calibrated(peer: Peer, minutes: float, tokens: Tokens, results: Results, options: argparse.Namespace) -> int:
     """Steps of so many minutes, measured once and kept: the rate does not matter."""
-    key = {name: value for name, value in peer.settings.items() if name != "rate"} | {"minutes": minutes}
+    key = {name: value for name, value in peer.settings.items() if name != "rate"} | {
+        "minutes": minutes,
+        "data": tokens.name,
+    }
     line = results.once(
         f"calibrate {peer.name}", key, lambda: {"steps": steps_for(minutes, peer, tokens, nanogpt=options.nanogpt)}
     )
@@ -106,7 +110,7 @@ def trained(
             outcome = run_peer(peer, tokens, Path(folder), steps=steps, nanogpt=options.nanogpt, points=options.points)
             return judged(peer, outcome, tokens, nanogpt=options.nanogpt)  # type: ignore[no-any-return]
 
-    return results.once(name, peer.settings | {"steps": steps, "round": number}, measure)
+    return results.once(name, peer.settings | {"data": tokens.name, "steps": steps, "round": number}, measure)
 
 
 def one_round(
@@ -124,7 +128,12 @@ def one_round(
     lengths = [{"minutes": one} for one in options.ours_minutes] + [{"steps": one} for one in options.ours_steps]
     for length in lengths:
         flags = our_flags(options) | length
-        key = flags | {"code": code(), "round": number, "from": "texts" if options.from_texts else "tokens"}
+        key = flags | {
+            "data": tokens.name,
+            "code": code(),
+            "round": number,
+            "from": "texts" if options.from_texts else "tokens",
+        }
         yield f"bajka {length}", results.once("bajka", key, lambda flags=flags: train_ours(flags, prepared, options))
 
 

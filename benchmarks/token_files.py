@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Tokens:
-    """A folder with train.bin, val.bin (raw uint16), meta.pkl for nanoGPT and bytes.npy."""
+    """A folder with train.bin, val.bin (raw uint16), meta.pkl for nanoGPT and bytes.npy; `name` says which texts."""
 
     folder: Path
     vocab_size: int
+    name: str = ""
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -59,7 +60,7 @@ def from_bajka(prepared: Path, out: Path) -> Tokens:
     for part in ("train.bin", "val.bin"):
         (out / part).unlink(missing_ok=True)
         (out / part).symlink_to((prepared / part).resolve())
-    tokens = _described(out, sizes)
+    tokens = _described(out, sizes, prepared.name)
     counted = int(sizes[tokens.ids("val")].sum())
     assert counted == meta["val"]["bytes"], f"{counted:,} bytes by tokens, {meta['val']['bytes']:,} by meta.json"
     return tokens
@@ -82,7 +83,9 @@ def as_characters(prepared: Path, out: Path) -> Tokens:
     for part, texts in documents.items():
         ids = np.array([n for text in texts for n in (0, *map(number.__getitem__, text))], dtype=np.uint16)
         ids.tofile(out / f"{part}.bin")
-    tokens = _described(out, np.array([0, *(len(letter.encode()) for letter in letters)], dtype=np.int64))
+    tokens = _described(
+        out, np.array([0, *(len(letter.encode()) for letter in letters)], dtype=np.int64), prepared.name
+    )
     counted = int(tokens.sizes[tokens.ids("val")].sum())
     assert counted == meta["val"]["bytes"], f"{counted:,} bytes by characters, {meta['val']['bytes']:,} by meta.json"
     return tokens
@@ -96,7 +99,7 @@ def from_nanogpt(folder: Path) -> Tokens:
     return Tokens(folder, len(sizes))
 
 
-def _described(folder: Path, sizes: NDArray[np.int64]) -> Tokens:
+def _described(folder: Path, sizes: NDArray[np.int64], name: str) -> Tokens:
     np.save(folder / "bytes.npy", sizes)
     (folder / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": len(sizes)}))
-    return Tokens(folder, len(sizes))
+    return Tokens(folder, len(sizes), name)
