@@ -92,9 +92,9 @@ def data_of(path: Path) -> Path:
     return folder if folder.is_absolute() else (path.parent / folder).resolve()
 
 
-def judged(run: OurRun, work: Path, *, nats: Path | None = None) -> dict[str, Any]:
-    """Bits per byte of the run's model over its whole validation text, as all peers are judged."""
-    tokens = from_bajka(data_of(run.path), work / "judge")
+def judged(run: OurRun, folder: Path, *, nats: Path | None = None) -> dict[str, Any]:
+    """Bits per byte of the run's model over its whole validation text, as all peers are judged; `folder` gets its tokens."""
+    tokens = from_bajka(data_of(run.path), folder)
     context = run.model["context_length"]
     found = judge("bajka", run.path / "model", tokens, context=context, nats=nats)
     return {"cold": run.cold, "warm": run.warm, "steps": run.steps, "step_seconds": run.step_seconds} | found
