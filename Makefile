@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RESULTS ?= benchmarks/results.jsonl
+ROUNDS ?= 3
+BENCH := $(BIN)/python benchmarks
+KEEP = --results "$(RESULTS)" --rounds $(ROUNDS)
 
 .PHONY: demo test check bench torture clean
 
@@ -39,9 +43,21 @@ check: $(READY)
 torture: $(READY)
 	$(BIN)/python -m pytest -m torture
 
+# Everything of benchmarks/README.md, one after the other, on idle cores. What RESULTS already holds is not repeated.
 bench: $(READY)
-	@test -n "$(TEXT)" || { echo "make bench TEXT=path/to/tinyshakespeare.txt NANOGPT=path/to/nanoGPT ROUNDS=3"; exit 2; }
-	$(BIN)/python benchmarks/shakespeare.py --text "$(TEXT)" $(if $(NANOGPT),--nanogpt "$(NANOGPT)") --rounds $(or $(ROUNDS),1)
+	@test -n "$(NANOGPT)" -a -n "$(SHAKESPEARE)" -a -n "$(ALICE)" -a -n "$(AUTHOR)" -a -n "$(ENGLISH)" || { echo \
+	"make bench NANOGPT=checkout SHAKESPEARE=tinyshakespeare.txt ALICE=alice.txt AUTHOR=folder ENGLISH=folder-of-40-MB"; \
+	echo "  [ROUNDS=3] [RESULTS=benchmarks/results.jsonl]; what each is: benchmarks/README.md"; exit 2; }
+	$(BENCH)/shakespeare.py $(KEEP) --nanogpt "$(NANOGPT)" --text "$(SHAKESPEARE)"
+	$(BENCH)/first_sample.py $(KEEP) --text "$(SHAKESPEARE)"
+	$(BENCH)/speed.py $(KEEP) --nanogpt "$(NANOGPT)"
+	$(BENCH)/speed.py $(KEEP) --nanogpt "$(NANOGPT)" --avx2
+	$(BENCH)/speed.py --profile
+	$(BENCH)/speed.py --profile --avx2
+	$(BENCH)/memory.py $(KEEP) --nanogpt "$(NANOGPT)"
+	$(BENCH)/plenty.py $(KEEP) --nanogpt "$(NANOGPT)" --texts "$(ENGLISH)" --rates 1e-3 2e-3 4e-3
+	$(BENCH)/little_text.py --results "$(RESULTS)" --nanogpt "$(NANOGPT)" --texts "$(ALICE)" "$(SHAKESPEARE)" "$(AUTHOR)" --together
+	$(BENCH)/table.py "$(RESULTS)"
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

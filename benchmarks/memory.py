@@ -1,9 +1,11 @@
-"""Memory and time of one training step of GPT-2's shape: ours, plain and with little memory, against nanoGPT's model.
+"""T6. Memory and time of one training step of GPT-2's 124M shape: ours in several forms, against nanoGPT's model.
 
-    python benchmarks/memory.py --rows 2 --nanogpt path/to/nanoGPT
+    python benchmarks/memory.py --nanogpt path/to/nanoGPT --rounds 3
 
-Each form is a process of its own: peak memory above what the libraries take, and seconds of its second step (forward, backward,
-AdamW), in turn for `--rounds` rounds. bf16 is ours by casts and nanoGPT's by autocast, its stated one-line change on a CPU.
+12 layers, 768 wide, vocabulary 50,304, context 1,024, 8 sequences a step. Each form is a process of its own, in turn: the
+peak of resident memory, whole and above what the libraries take, and tokens/s of the steps after the first (forward, backward,
+clipping, AdamW; its state exists from the first step on). The target's memory is the whole peak. nanoGPT is measured as
+it is on a CPU (fp32) and in bf16 by autocast, its stated one-line change; ratios are to each.
 """
 
 from __future__ import annotations
@@ -11,48 +13,71 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from harness import HERE, Results, code, medians, parser, python, run, show
+
 OURS: dict[str, dict[str, Any]] = {
     "plain": {},
     "loss in chunks": {"loss_chunk": 512},
+    "chunks, 2 rows at once": {"loss_chunk": 512, "micro_rows": 2},
+    "chunks, 1 row at once": {"loss_chunk": 512, "micro_rows": 1},
     "chunks, blocks twice": {"loss_chunk": 512, "gradient_checkpointing": True},
+    "chunks, blocks twice, 2 rows at once": {"loss_chunk": 512, "gradient_checkpointing": True, "micro_rows": 2},
 }
+PEERS = {"nanoGPT bf16": True, "nanoGPT fp32": False}
 
 
 def main() -> None:
     """Measure every form in turn; print each figure, then medians and ratios to nanoGPT."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=2, help="sequences a step")
-    parser.add_argument("--context", type=int, default=1024)
-    parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--width", type=int, default=768)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--nanogpt", type=Path, help="a clone of nanoGPT")
-    parser.add_argument("--form", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = arguments()
     if options.form:
-        print(json.dumps(nanogpt(options) if options.form == "nanoGPT" else ours(options, **OURS[options.form])))
+        bf16 = PEERS.get(options.form)
+        print(json.dumps(ours(options, **OURS[options.form]) if bf16 is None else nanogpt(options, bf16=bf16)))
         return
-    forms = [*(["nanoGPT"] if options.nanogpt else []), *OURS]
-    found: dict[str, list[tuple[float, float]]] = {form: [] for form in forms}
-    for _ in range(options.rounds):
+    results = Results(options.results, "memory")
+    forms = options.forms or [*(PEERS if options.nanogpt else []), *OURS]
+    found: dict[str, list[dict[str, Any]]] = {form: [] for form in forms}
+    names = ("rows", "context", "layers", "width", "steps")
+    for number in range(options.rounds):
         for form in forms:
-            answer = subprocess.run([sys.executable, *sys.argv, "--form", form], stdout=subprocess.PIPE, check=True)
-            found[form].append(tuple(json.loads(answer.stdout.splitlines()[-1])))
-            print(f"{form}: {found[form][-1][0]:,.0f} MB, {found[form][-1][1]:.1f} s a step", flush=True)
-    first = [statistics.median(column) for column in zip(*found[forms[0]], strict=True)]
-    for form in forms:
-        memory, seconds = (statistics.median(column) for column in zip(*found[form], strict=True))
-        print(f"{form}: {memory / first[0]:.2f} of {forms[0]}'s memory, {first[1] / seconds:.2f} of its speed")
+            key = {name: getattr(options, name) for name in names} | {"round": number}
+            key |= {} if form in PEERS else {"code": code()}
+            line = results.once(form, key, lambda form=form: again(form, options))
+            found[form].append(line)
+            show(form, line)
+    conclude(found)
 
 
-def ours(options: argparse.Namespace, *, loss_chunk: int | None = None, gradient_checkpointing: bool = False) -> Any:
-    """Peak megabytes and seconds of a step of our GPT-2."""
+def again(form: str, options: argparse.Namespace) -> dict[str, Any]:
+    """This program for one form."""
+    words = [f"--{name}={getattr(options, name)}" for name in ("rows", "context", "layers", "width", "steps")]
+    words += ["--nanogpt", str(options.nanogpt)] if options.nanogpt else []
+    return json.loads(run(python(HERE / "memory.py", "--form", form, *words)).lines[-1][1])  # type: ignore[no-any-return]
+
+
+def conclude(found: dict[str, list[dict[str, Any]]]) -> None:
+    """Medians as ratios to each form of nanoGPT."""
+    middle = {form: medians(lines, "peak_mb", "tokens_per_second") for form, lines in found.items()}
+    for peer in [form for form in middle if form in PEERS]:
+        for form, figures in middle.items():
+            memory = figures["peak_mb"] / middle[peer]["peak_mb"]
+            speed = figures["tokens_per_second"] / middle[peer]["tokens_per_second"]
+            if form != peer:
+                print(f"{form}: {memory:.2f} of {peer}'s memory, {speed:.2f} of its tokens/s")
+
+
+def ours(
+    options: argparse.Namespace,
+    *,
+    loss_chunk: int | None = None,
+    gradient_checkpointing: bool = False,
+    micro_rows: int | None = None,
+) -> Any:
+    """A step of our GPT-2, its rows in parts if that is asked for."""
     import torch
 
     from bajka.model import ModelConfig
@@ -68,13 +93,15 @@ def ours(options: argparse.Namespace, *, loss_chunk: int | None = None, gradient
     model.train()
     model.loss_chunk, model.gradient_checkpointing = loss_chunk, gradient_checkpointing
 
-    def loss(ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return model.loss(ids, targets, dtype=torch.bfloat16) / ids.numel()
+    def backward(ids: torch.Tensor, targets: torch.Tensor) -> None:
+        size = micro_rows or len(ids)
+        for some, wanted in zip(ids.split(size), targets.split(size), strict=True):
+            (model.loss(some, wanted, dtype=torch.bfloat16) / ids.numel()).backward()
 
-    return _measure(model, loss, options, base)
+    return _measure(model, backward, options, base)
 
 
-def nanogpt(options: argparse.Namespace) -> Any:
+def nanogpt(options: argparse.Namespace, *, bf16: bool) -> Any:
     """The same of nanoGPT's model."""
     import torch
 
@@ -85,11 +112,12 @@ def nanogpt(options: argparse.Namespace) -> Any:
     base = _base()
     model = GPT(GPTConfig(block_size=options.context, vocab_size=50304, dropout=0.0, bias=True, **shape))
 
-    def loss(ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return model(ids, targets)[1]  # type: ignore[no-any-return]
+    def backward(ids: torch.Tensor, targets: torch.Tensor) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = model(ids, targets)[1]
+        loss.backward()
 
-    return _measure(model, loss, options, base)
+    return _measure(model, backward, options, base)
 
 
 def _base() -> float:
@@ -108,20 +136,42 @@ def _peak() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def _measure(model: Any, loss: Any, options: argparse.Namespace, base: float) -> tuple[float, float]:
+def _measure(model: Any, backward: Any, options: argparse.Namespace, base: float) -> dict[str, float]:
+    """Steps as in training; the first one is not timed."""
     import torch
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     ids = torch.randint(50304, (options.rows, options.context), generator=torch.Generator().manual_seed(1))
-    seconds = 0.0
-    for _ in range(2):
+    took = []
+    for _ in range(1 + options.steps):
         began = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        loss(ids, ids.roll(-1, 1)).backward()
+        backward(ids, ids.roll(-1, 1))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        seconds = time.perf_counter() - began
-    return _peak() - base, seconds
+        took.append(time.perf_counter() - began)
+    seconds = statistics.median(took[1:])
+    peak = _peak()
+    return {
+        "peak_mb": peak,
+        "above_libraries_mb": peak - base,
+        "step_seconds": seconds,
+        "tokens_per_second": ids.numel() / seconds,
+    }
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    options = parser(__doc__)
+    options.add_argument("--rows", type=int, default=8, help="sequences a step")
+    options.add_argument("--context", type=int, default=1024)
+    options.add_argument("--layers", type=int, default=12)
+    options.add_argument("--width", type=int, default=768)
+    options.add_argument("--steps", type=int, default=1, help="that are timed, after one that is not")
+    options.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT")
+    options.add_argument("--forms", nargs="*", default=[], choices=[*PEERS, *OURS], help="only these")
+    options.add_argument("--form", choices=[*PEERS, *OURS], help=argparse.SUPPRESS)
+    return options.parse_args()
 
 
 if __name__ == "__main__":
