@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import shutil
@@ -46,6 +47,8 @@ def find_machine(settings: HardwareSettings) -> Machine:
     kind = device.split(":")[0]
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    if kind == "cpu":
+        keep_freed_memory()
     if settings.deterministic and kind == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
@@ -62,6 +65,17 @@ def find_machine(settings: HardwareSettings) -> Machine:
         can_compile=settings.compile != "off" and can_compile(kind),
         torch_version=torch.__version__,
     )
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory that tensors free: else each step asks the system for the same pages again, which takes
+    a tenth of the time of a small model on a CPU (docs/experiments.md, "Where the time of a step goes")."""
+    if platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # from malloc.h; 32 MiB is glibc's own limit of the last one
+    allocator = ctypes.CDLL(None)
+    for name, value in ((trim_threshold, 2**30), (top_pad, 2**26), (mmap_threshold, 2**25)):
+        allocator.mallopt(name, value)
 
 
 def choose_device(wish: str) -> str:

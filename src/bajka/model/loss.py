@@ -70,9 +70,13 @@ class _ChunkedLoss(torch.autograd.Function):
 
 
 def _slopes(x: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The summed loss of one chunk, and its gradient by the logits (n, V); rows of ignored targets are meaningless."""
-    log_shares = widen(F.linear(x, weight)).log_softmax(-1)
-    loss = F.nll_loss(log_shares, targets, ignore_index=IGNORED, reduction="sum")
+    """The summed loss of one chunk, and its gradient by the logits (n, V); rows of ignored targets are meaningless.
+
+    One exponential a logit: log(sum) is the largest logit less the logarithm of its probability, which is at least 1 / V.
+    """
+    logits = widen(F.linear(x, weight))
+    shares = logits.softmax(-1)
     places = targets.clamp_min(0)[:, None]
-    slopes = log_shares.exp_().scatter_add_(1, places, log_shares.new_full(places.shape, -1.0))
-    return loss, slopes.to(x.dtype)
+    losses = logits.amax(-1) - shares.amax(-1).log() - logits.gather(1, places)[:, 0]
+    slopes = shares.scatter_add_(1, places, shares.new_full(places.shape, -1.0))
+    return losses.mul_(targets != IGNORED).sum(), slopes.to(x.dtype)

@@ -109,13 +109,12 @@ def _halvings(size: int) -> list[int]:
 def default_chunk(c: ModelConfig, load: Load, tokens: int) -> int | None:
     """Tokens a chunk of the loss where chunks cost no time; None: all at once.
 
-    On a CPU a chunk's logits then stay in its cache, which is faster than all at once. torch.compile fuses what follows
-    the product, so that there chunks pay only when the logits are large (docs/experiments.md, "Little memory").
+    On a CPU a chunk's logits then stay in its cache, which is faster than all at once (docs/experiments.md, "Little
+    memory").
     """
     room = _CHUNK_OF_LOGITS[load.device]
     chunk = max(_SHORTEST_CHUNK, room // c.vocab_size)
-    least = max(2 * room, 2**26 if load.compiled else 0)
-    return chunk if tokens >= 2 * chunk and tokens * c.vocab_size >= least else None
+    return chunk if tokens >= 2 * chunk and tokens * c.vocab_size >= 2 * room else None
 
 
 def training_memory(
@@ -202,7 +201,7 @@ def _loss(c: ModelConfig, load: Load, tokens: int, chunk: int | None) -> int:
     if chunk is not None:
         sums = 4 * V * C + (B * V * C if B < 4 else 0)
         return sums + 8 * min(chunk, tokens) * V + B * tokens * C
-    return tokens * V * (2 * B if load.compiled else 12)
+    return tokens * V * 12
 
 
 def _optimizer_step(c: ModelConfig, load: Load) -> int:

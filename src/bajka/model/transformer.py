@@ -7,12 +7,15 @@ S slots of the cache, V vocabulary. Weights are fp32; activations have the type 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from bajka.model import fused
 from bajka.model.cache import Cache
 from bajka.model.config import ModelConfig
 from bajka.model.estimate import attention_width
@@ -46,7 +49,9 @@ class Norm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width)) if layer else None
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = widen(x)
+        if self.bias is None and fused.worthwhile(x):
+            return fused.rms_norm(x, self.weight, self.epsilon)
+        wide = x if x.device.type == "cpu" and self.bias is not None else widen(x)  # there LayerNorm widens inside
         if self.bias is not None:
             return F.layer_norm(wide, self.weight.shape, self.weight, self.bias, self.epsilon).to(x.dtype)
         return F.rms_norm(wide, self.weight.shape, self.weight, self.epsilon).to(x.dtype)
@@ -68,12 +73,9 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, rotation: Tensor | None, cache: Cache | None, layer: int) -> Tensor:
         c = self.c
         B, T, _ = x.shape
-        heads = self.qkv(x).view(B, T, c.n_head + 2 * c.n_kv_head, c.head_dim).transpose(1, 2)  # (B, H+2K, T, D)
-        q, k, v = heads.split((c.n_head, c.n_kv_head, c.n_kv_head), dim=1)
-        if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q), self.k_norm(k)
-        if rotation is not None:
-            q, k = rotate(q, rotation), rotate(k, rotation)
+        heads = self.qkv(x).view(B, T, c.n_head + 2 * c.n_kv_head, c.head_dim)
+        q, k = self._queries_and_keys(heads[:, :, : c.n_head + c.n_kv_head], rotation)
+        v = heads[:, :, c.n_head + c.n_kv_head :].transpose(1, 2)
         mask = None
         if cache is not None:
             k, v, mask = cache.extend(layer, k, v)
@@ -82,6 +84,18 @@ class Attention(nn.Module):
         dropout = c.attention_dropout if self.training else 0.0
         y = attend(q, k, v, mask=mask, causal=T > 1, dropout=dropout)  # (B, H, T, D)
         return self.out(y.transpose(1, 2).reshape(B, T, c.n_head * c.head_dim))
+
+    def _queries_and_keys(self, heads: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Queries (B, H, T, D) and keys (B, K, T, D) of `heads` (B, T, H+K, D), normed and rotated as the family does."""
+        H, K = self.c.n_head, self.c.n_kv_head
+        normed = self.q_norm is not None and self.k_norm is not None
+        if normed and rotation is not None and len(rotation) == 1 and fused.worthwhile(heads):
+            gains = torch.cat((self.q_norm.weight.expand(H, -1), self.k_norm.weight.expand(K, -1)))  # type: ignore[union-attr]
+            return fused.normed_and_rotated(heads, gains, rotation, self.c.norm_epsilon, n_head=H)
+        q, k = heads.transpose(1, 2).split((H, K), dim=1)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        return (q, k) if rotation is None else (rotate(q, rotation), rotate(k, rotation))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, causal: bool, dropout: float) -> Tensor:
@@ -101,6 +115,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None, causal: bool
         return F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=mask is None and causal, dropout_p=dropout
         )
+    if not dropout and fused.worthwhile(q):
+        return fused.causal_attention(q, k, v)
     B, H, T, D = q.shape
     future = torch.full((T, T), -math.inf, dtype=q.dtype).triu(1).expand(B * H, T, T)
     q, k, v = (t.reshape(B * H, T, D) for t in (q, k, v))
@@ -121,6 +137,8 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
         x = self.up(x)
         match self.activation:
+            case "swiglu" if fused.worthwhile(x):
+                x = fused.swiglu(x)
             case "swiglu":
                 gate, x = x.chunk(2, dim=-1)
                 x = F.silu(gate) * x
@@ -225,25 +243,36 @@ class Transformer(nn.Module):
         rotation = self.rotations[:T][None] if places is None else self.rotations[places]
         return x, rotation[:, None].to(x.dtype)
 
-    def hidden(self, x: Tensor, rotation: Tensor | None, cache: Cache | None = None) -> Tensor:
-        """The residual stream (B, T, C) after all blocks and the last norm."""
+    def hidden(
+        self,
+        x: Tensor,
+        rotation: Tensor | None,
+        cache: Cache | None = None,
+        *,
+        compute: Callable[..., Tensor] | None = None,
+    ) -> Tensor:
+        """The residual stream (B, T, C) after all blocks and the last norm; `compute(block, x, rotation, cache, layer)`
+        may stand for a call of the block."""
         again = self.gradient_checkpointing and torch.is_grad_enabled()
         drops = self.training and max(self.config.dropout, self.config.attention_dropout) > 0
         for layer, block in enumerate(self.blocks):
+            call = block if compute is None else partial(compute, block)
+            place = layer if cache is not None else 0  # the cache's; a compiled block is made once, not for each number
             if again:
-                x = checkpoint(block, x, rotation, cache, layer, use_reentrant=False, preserve_rng_state=drops)
+                x = checkpoint(call, x, rotation, cache, place, use_reentrant=False, preserve_rng_state=drops)
             else:
-                x = block(x, rotation, cache, layer)
+                x = call(x, rotation, cache, place)
         return x if self.norm is None else self.norm(x)
 
     def loss(self, ids: Tensor, targets: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
         """Cross entropy in nats, summed over the targets (B, T) that are not `IGNORED`, in at least fp32."""
         return self.loss_of(*self.embed(ids, dtype=dtype), targets)
 
-    def loss_of(self, x: Tensor, rotation: Tensor | None, targets: Tensor) -> Tensor:
-        """`loss` from embedded tokens: the part that may be compiled (the look-up's backward may not: on a CPU
-        Inductor adds gradients with atomics, in no fixed order)."""
-        hidden = self.hidden(x, rotation).flatten(0, 1)
+    def loss_of(
+        self, x: Tensor, rotation: Tensor | None, targets: Tensor, *, block: Callable[..., Tensor] | None = None
+    ) -> Tensor:
+        """`loss` from embedded tokens, with another way to compute a block (a compiled one) if it is given."""
+        hidden = self.hidden(x, rotation, compute=block).flatten(0, 1)
         return head_loss(hidden, self.head.weight, targets.flatten(), chunk=self.loss_chunk)
 
     def reset(self, seed: int) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor
 from bajka.distributed import World
 from bajka.errors import NumericsError
 from bajka.hardware import Machine, out_of_memory
-from bajka.model.transformer import Transformer
+from bajka.model.transformer import Block, Transformer
 from bajka.planning.recipe import Recipe
 from bajka.planning.schedule import Cooldown, Patience, Plateau, Schedule
 from bajka.tokens import Batch, Batches, Mixture
@@ -243,5 +243,15 @@ def _unscale(scaler: torch.amp.GradScaler, parameters: list[torch.nn.Parameter])
 
 
 def compiled_loss(model: Transformer) -> LossFunction:
-    """The model's `loss_of` through torch.compile; shapes are fixed, short rows compile again once."""
-    return torch.compile(model.loss_of, dynamic=False)  # type: ignore[no-any-return]
+    """The model's `loss_of` with its blocks through torch.compile: one graph for all of them, their weights are inputs.
+
+    So a model of any depth takes the time of one block to compile. Look-up, last norm and loss stay outside: their
+    gradients on a CPU are not reproducible inside (embedding) or no faster (the loss in chunks). Shapes are fixed, short
+    rows compile again once.
+    """
+    block = torch.compile(Block.forward, dynamic=False)
+
+    def loss(x: Tensor, rotation: Tensor | None, targets: Tensor) -> Tensor:
+        return model.loss_of(x, rotation, targets, block=block)
+
+    return loss
