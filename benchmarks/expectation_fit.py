@@ -1,0 +1,112 @@
+"""Fit `bajka.planning.expectation` to the recorded runs and rewrite its coefficients.
+
+    python benchmarks/expectation_fit.py                 # prints the errors, writes src/bajka/planning/expectation.json
+    python benchmarks/expectation_fit.py --dry-run
+
+The errors that count are those of left-out texts: the regression is fitted without all runs of a text, then asked for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bajka.planning.expectation import Case, features, quantities
+
+HERE = Path(__file__).parent
+RUNS = HERE / "expectation_runs.jsonl"
+PAGE = HERE.parent / "src" / "bajka" / "planning" / "expectation.json"
+RIDGE = 0.003
+COVERAGE = 0.9
+
+
+def main() -> None:
+    """Fit, report, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--dry-run", action="store_true")
+    options = parser.parse_args()
+    runs = [json.loads(line) for line in options.runs.read_text(encoding="utf-8").splitlines()]
+    cases = [case_of_run(run) for run in runs]
+    x = np.array([list(features(case).values()) for case in cases])
+    y = np.log([run["best_bits_per_byte"] for run in runs])
+    errors = left_out_errors(x, y, [run["cell"]["texts"] for run in runs])
+    report(runs, errors, y - x @ fit(x, y))
+    page = {
+        "command": "python benchmarks/expectation_fit.py",
+        "date": time.strftime("%Y-%m-%d"),
+        "runs": len(runs),
+        "texts": len({run["cell"]["texts"] for run in runs}),
+        "spread": round(float(np.quantile(np.abs(errors), COVERAGE)), 4),
+        "ranges": ranges(cases),
+        "coefficients": dict(zip(features(cases[0]), np.round(fit(x, y), 5).tolist(), strict=True)),
+    }
+    if not options.dry_run:
+        PAGE.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
+        print(f"wrote {PAGE}")
+
+
+def case_of_run(run: dict[str, Any]) -> Case:
+    """What the plan could have known of a recorded run."""
+    return Case(
+        weights=run["body_weights"],
+        vocab_size=run["vocab_size"],
+        tokens=run["tokens_seen"],
+        train_tokens=run["train_tokens"],
+        bytes_per_token=run["bytes_per_token"],
+        ngrams=tuple(run["ngrams_seen"]),
+    )
+
+
+def fit(x: NDArray, y: NDArray) -> NDArray:
+    """Coefficients by ridge regression; each feature is scaled, and the constant one is not drawn to zero."""
+    scale = np.maximum(x.std(axis=0), 1e-9)
+    scale[0] = 1.0
+    scaled = x / scale
+    middle = scaled.mean(axis=0)
+    middle[0] = 0.0
+    centred = scaled - middle
+    penalty = RIDGE * len(y) * np.eye(x.shape[1])
+    penalty[0, 0] = 0.0
+    found = np.linalg.solve(centred.T @ centred + penalty, centred.T @ y) / scale
+    found[0] -= middle @ (found * scale) - 0.0
+    return found
+
+
+def left_out_errors(x: NDArray, y: NDArray, texts: list[str]) -> NDArray:
+    """Logarithms of result over expectation, each by a fit without any run of the same text."""
+    names, errors = np.array(texts), np.zeros(len(y))
+    for name in set(texts):
+        out = names == name
+        errors[out] = y[out] - x[out] @ fit(x[~out], y[~out])
+    return errors
+
+
+def ranges(cases: list[Case]) -> dict[str, list[float]]:
+    """The least and the most of each quantity."""
+    found = [quantities(case) for case in cases]
+    return {name: [min(one[name] for one in found), max(one[name] for one in found)] for name in found[0]}
+
+
+def report(runs: list[dict[str, Any]], errors: NDArray, within: NDArray) -> None:
+    """How far off the regression was, text by text, in percent."""
+    texts = [run["cell"]["texts"] for run in runs]
+    print("text                      runs   mean error   largest (left out, %)")
+    for name in sorted(set(texts)):
+        some = 100 * errors[[text == name for text in texts]]
+        print(f"{name:<25} {len(some):>4} {some.mean():>+11.1f} {np.abs(some).max():>11.1f}")
+    for name, found in (("left out", errors), ("fitted", within)):
+        cut = np.quantile(np.abs(found), [0.5, 0.8, COVERAGE, 1.0]) * 100
+        print(
+            f"{name}: half within {cut[0]:.1f} %, 80 % within {cut[1]:.1f}, 90 % within {cut[2]:.1f}, all {cut[3]:.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
