@@ -17,6 +17,7 @@ from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters
 from bajka.planning.expectation import Expectation
+from bajka.planning.little import way_out
 from bajka.planning.looks import plan_looks, readable
 from bajka.planning.machine import Speed, fits, plan_batch, plan_compile, plan_memory, tokens_a_step
 from bajka.planning.outlook import Outlook
@@ -165,7 +166,7 @@ def make_plan(
         expected_bits_per_byte=None if expectation is None else expectation.bits_per_byte,
         expectation=expectation,
         reasons=c.reasons,
-        notes=_notes(facts, epochs, expectation),
+        notes=_notes(facts, epochs, expectation, fresh=imported is None),
     )
 
 
@@ -227,13 +228,8 @@ def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, bat
     return max(1, int(tokens / (batch * context)))
 
 
-def _notes(facts: CorpusFacts, epochs: float, expectation: Expectation | None) -> tuple[str, ...]:
-    found = []
-    if facts.bytes < 1_000_000:
-        found.append(
-            f"This is a small text ({facts.bytes / 1000:,.0f} KB): the model will soon know it by heart. The checkpoint with "
-            "the best validation loss is kept; more text of the same kind, or --from a model trained on more, helps most."
-        )
+def _notes(facts: CorpusFacts, epochs: float, expectation: Expectation | None, *, fresh: bool) -> tuple[str, ...]:
+    found = way_out(facts.bytes, facts.language) if fresh else []
     if epochs > 2 * LITTLE_TEXT_EPOCHS and expectation is None:
         found.append(f"Each text will be read about {epochs:.0f} times: text, not time, is the limit here.")
     if facts.same_book:

@@ -42,6 +42,7 @@ class CorpusFacts:
     same_book: bool = False
     bytes_per_token: float = 0.0
     ngrams: tuple[tuple[int, tuple[float, ...]], ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,42 +3,29 @@ the main one are the matter of `mixed`."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bajka.config import Settings
-from bajka.corpus import Corpus, Split, Template, read_corpus, split_documents
+from bajka.corpus import Corpus, Split, read_corpus, split_documents
 from bajka.errors import CorpusError, SettingsError
-from bajka.planning.ngrams import ngram_losses, sample_of
 from bajka.planning.plan import CorpusFacts
 from bajka.progress import Progress, silent
-from bajka.tokenizer import (
-    TRAINED_TO_SIZE,
-    Tokenizer,
-    choose_vocab_size,
-    gguf_note,
-    largest_size,
-    shortened,
-    train_tokenizer,
-)
+from bajka.tokenizer import TRAINED_TO_SIZE, Tokenizer
 from bajka.tokens.foreign import is_token_folder, open_foreign_bins
-from bajka.tokens.mixture import PARTS, weights_of
 from bajka.tokens.prepare import prepare
-from bajka.tokens.store import TokenData, TokenSet, open_token_data
+from bajka.tokens.store import TokenData, open_token_data
+from bajka.training.corpus_facts import facts_of
+from bajka.training.vocabulary import ChooseSize, make_tokenizer
 
 Say = Callable[[str], None]
-ChooseSize = Callable[[Tokenizer, Sequence[Split]], tuple[int, str]]
-"""Gives how many entries of a large trained vocabulary to keep, and why."""
 
 _SHOWN = 10  # files named one by one
-_COUNTED, _HELD_OUT = 1_000_000, 100_000  # ids of a text that its n-grams are taken from
 
 
 @dataclass(frozen=True)
@@ -74,40 +61,7 @@ class Inputs:
     def facts(self) -> CorpusFacts:
         """Counts for the plan."""
         others = [one.data for one in self.trained]
-        return facts_of(self.data, others, [one.share for one in self.trained])
-
-
-def facts_of(data: TokenData, others: Sequence[TokenData], shares: Sequence[float]) -> CorpusFacts:
-    """Counts for the plan, when training reads `others` too, in `shares`.
-
-    Training tokens and documents are what passes by while the main texts are read once: that is an epoch.
-    """
-    main = weights_of(shares)[0] / PARTS
-    return CorpusFacts(
-        train_tokens=round(len(data.train) / main),
-        validation_tokens=len(data.validation),
-        documents=round(len(data.train.starts) / main),
-        bytes=data.validation.bytes + sum(one.train.bytes for one in (data, *others)),
-        vocab_size=data.vocab_size,
-        same_book=bool(data.meta.get("split", {}).get("same_book")),
-        bytes_per_token=data.validation.bytes_per_token,
-        ngrams=ngrams_of(data.train.ids, data.validation, data.vocab_size),
-    )
-
-
-def ngrams_of(
-    train: NDArray[np.unsignedinteger], held_out: TokenSet, vocab_size: int
-) -> tuple[tuple[int, tuple[float, ...]], ...]:
-    """Bits a byte of n-grams counted in a quarter and in all of (at most a million) training ids; a second at most."""
-    if not held_out.bytes or len(held_out) < 3:
-        return ()
-    bits = 1 / (math.log(2) * held_out.bytes_per_token)
-    target, counted = sample_of(held_out.ids, _HELD_OUT), sample_of(train, _COUNTED)
-    found = []
-    for some in (sample_of(counted, max(1, len(counted) // 4)), counted):
-        losses = ngram_losses(some, target, vocab_size)
-        found.append((len(some), tuple(round(loss * bits, 5) for loss in losses)))
-    return tuple(found)
+        return facts_of(self.data, others, [one.share for one in self.trained], self.tokenizer)
 
 
 def name_of(settings: Settings) -> str:
@@ -211,58 +165,6 @@ def read_texts(settings: Settings, say: Say, *, keep: Path | None = None, progre
     for reason, count in corpus.left_out.items():
         say(f"Left out: {count:,} documents, {reason}.")
     return corpus
-
-
-def make_tokenizer(
-    settings: Settings, splits: Sequence[Split], say: Say, *, choose: ChooseSize | None = None
-) -> Tokenizer:
-    """The tokenizer of a new run: trained on the training sides alone, or taken from where the settings say.
-
-    The size of a vocabulary is the person's, or that of `choose`, or follows from the amount of text. Raises
-    `SettingsError` for a size that the text has not enough different words for.
-    """
-    wanted = settings.tokenizer
-    if choose is not None and wanted.vocab_size is None and wanted.tokenizer == "bpe":
-        large = train_tokenizer(wanted, _texts(splits), vocab_size=largest_size(_bytes(splits)), say=say)
-        size, reason = choose(large, splits)
-        tokenizer = shortened(large, size)
-    else:
-        size, reason = choose_vocab_size(_bytes(splits))
-        if wanted.vocab_size is not None:
-            size, reason = wanted.vocab_size, "you set it"
-        tokenizer = train_tokenizer(wanted, _texts(splits), vocab_size=size, say=say)
-    _say_tokenizer(tokenizer, settings, size, reason, say)
-    if settings.corpus.template:
-        template = Template.parse(settings.corpus.template)
-        tokenizer = tokenizer.with_markers(template.markers, template=template.source)
-    return tokenizer
-
-
-def _texts(splits: Sequence[Split]) -> Iterator[str]:
-    return (document.text for split in splits for document in split.train)
-
-
-def _bytes(splits: Sequence[Split]) -> int:
-    return sum(split.train_bytes for split in splits)
-
-
-def _say_tokenizer(tokenizer: Tokenizer, settings: Settings, size: int, reason: str, say: Say) -> None:
-    """What became of the vocabulary; a size that was set and cannot be reached by far is refused."""
-    made = tokenizer.vocab_size
-    if settings.tokenizer.tokenizer not in TRAINED_TO_SIZE:
-        say(f"Tokenizer: {settings.tokenizer.tokenizer}, {made:,} entries.")
-    elif made < size and settings.tokenizer.vocab_size is not None:
-        usual = choose_vocab_size(10**4)[0]
-        raise SettingsError(
-            f"vocab_size = {size:,}, but this text has pairs that occur twice for {made:,} entries only. Choose at most "
-            f"--vocab-size {made}, or leave it out: far fewer are better for so little text (from {usual:,})."
-        )
-    elif made < size:
-        say(f"Vocabulary: {made:,} entries; {size:,} were wanted ({reason}), the text has no more.")
-    else:
-        say(f"Vocabulary: {made:,} entries ({reason}).")
-    if note := gguf_note(tokenizer):
-        say(note)
 
 
 def given_tokens(folder: Path, settings: Settings, tokenizer: Tokenizer | None, say: Say) -> Inputs:

@@ -26,12 +26,10 @@ from bajka.tokens.mixture import seed_of
 from bajka.tokens.prepare import prepare
 from bajka.training.earlier import check_replay, check_wished_tokenizer, earlier_corpus
 from bajka.training.inputs import (
-    ChooseSize,
     Further,
     Inputs,
     Say,
     given_tokens,
-    make_tokenizer,
     open_inputs,
     openings_of,
     prepare_inputs,
@@ -47,6 +45,7 @@ from bajka.training.sources import (
     voice,
     without_leaks,
 )
+from bajka.training.vocabulary import ChooseSize, make_tokenizer
 
 
 def prepare_all(

@@ -16,7 +16,7 @@ from bajka.planning.plan import CorpusFacts, Plan, make_plan, planned_minutes
 from bajka.planning.rates import Rates
 from bajka.tokenizer import SIZES, Tokenizer, choose_vocab_size, shortened
 from bajka.tokens.store import TokenSet, token_set
-from bajka.training.inputs import ngrams_of
+from bajka.training.corpus_facts import ngrams_of
 from bajka.training.measuring import measure_machine, measure_step, measuring_seconds
 
 LOOKS = 3

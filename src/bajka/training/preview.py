@@ -19,10 +19,12 @@ from bajka.progress import Progress, silent
 from bajka.settings import SECTION_OF, wishes
 from bajka.tokenizer import Tokenizer
 from bajka.tokens.store import TokenData, token_set
+from bajka.training.corpus_facts import facts_of
 from bajka.training.earlier import check_replay, check_wished_tokenizer
-from bajka.training.inputs import facts_of, given_tokens, make_tokenizer
+from bajka.training.inputs import given_tokens
 from bajka.training.planner import Planner
 from bajka.training.sources import Source, read_source, sources_of, voice, without_leaks
+from bajka.training.vocabulary import make_tokenizer
 
 
 def preview(settings: Settings, *, say: Callable[[str], None], progress: Progress = silent) -> Plan:
@@ -60,7 +62,7 @@ def _facts(
         tokenizer = make_tokenizer(settings, splits, say, choose=planner.choose_size)
     data = [_encoded(one, tokenizer, settings) for one in sources]
     replayed = [settings.train.replay] if settings.train.replay else []
-    return facts_of(data[0], data[1:], [one.share for one in sources[1:]] + replayed)
+    return facts_of(data[0], data[1:], [one.share for one in sources[1:]] + replayed, tokenizer)
 
 
 def _encoded(source: Source, tokenizer: Tokenizer, settings: Settings) -> TokenData:
