@@ -47,7 +47,9 @@ def main() -> None:
         "ranges": ranges(cases),
         "coefficients": dict(zip(features(cases[0]), np.round(fit(x, y), 5).tolist(), strict=True)),
     }
-    if not options.dry_run:
+    if options.dry_run:
+        print(json.dumps(page))
+    else:
         PAGE.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
         print(f"wrote {PAGE}")
 
