@@ -59,7 +59,9 @@ def main() -> None:
         name: {width: f"{rate / 1e9:.0f} GFLOP/s" for width, rate in one.items()}
         for name, one in rates.products.items()
     }
-    print(f"{rows}, {rates.bandwidth / 1e9:.1f} GB/s, {1e6 * rates.dispatch:.1f} us an operation; {machine.name}")
+    print(
+        f"{rows}, {rates.elementwise / 1e9:.2f} G values/s, {1e6 * rates.dispatch:.1f} us an operation; {machine.name}"
+    )
 
 
 def wishes(shape: tuple[int, int, int]) -> Settings:

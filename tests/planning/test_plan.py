@@ -28,7 +28,7 @@ MACHINE = Machine(
     torch_version="2.13.0",
 )
 RATES = Rates(
-    {"bf16": {64: 1e11, 512: 3e11}, "fp32": {64: 5e10, 512: 1e11}}, bandwidth=2e10, dispatch=4e-6, seconds=0.3
+    {"bf16": {64: 1e11, 512: 3e11}, "fp32": {64: 5e10, 512: 1e11}}, elementwise=1e9, dispatch=4e-6, seconds=0.3
 )
 TEXT = CorpusFacts(
     train_tokens=300_000,

@@ -11,7 +11,7 @@ from bajka.model.memory import Load
 from bajka.planning.rates import Rates, StepTime
 from tiny import tiny_config
 
-RATES = Rates({"bf16": {64: 1e11, 256: 4e11}, "fp32": {64: 5e10, 256: 1e11}}, bandwidth=2e10, dispatch=4e-6)
+RATES = Rates({"bf16": {64: 1e11, 256: 4e11}, "fp32": {64: 5e10, 256: 1e11}}, elementwise=1e9, dispatch=4e-6)
 LOAD = Load(bytes_per_activation=2, optimizer="muon", device="cpu")
 
 

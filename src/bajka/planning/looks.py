@@ -16,7 +16,7 @@ SHARE = 0.05
 _OFTEN = (20, 16, 12, 10, 8, 6)  # evaluations a run, the first one before all steps included
 _FEW = 64  # windows below which fewer, larger evaluations are better
 _LEAST = 32
-_FORWARD = 0.4  # of a training step's time a window, measured: benchmarks/step_model.py
+_FORWARD = 0.4  # of a training step's time a window, a third, and no fused loss: a first rule
 _OPERATIONS_A_TOKEN = 60.0  # started for a block when one token is written
 _DISK = 150e6  # bytes/s of a save: hashing, writing, fsync (a first rule for a slow disk)
 _SAMPLED = 3 * 32  # tokens beside the longest sample: their prompts, and measuring the speed of writing
@@ -90,5 +90,5 @@ def validation_windows(facts: CorpusFacts, model: ModelConfig) -> int:
 def beside_seconds(settings: Settings, model: ModelConfig, speed: Speed) -> float:
     """Seconds of what comes with an evaluation: samples, written token by token, and a save."""
     tokens = settings.sample.max_new_tokens + _SAMPLED
-    a_token = model.n_layer * _OPERATIONS_A_TOKEN * speed.rates.dispatch + 4 * parameters(model) / speed.rates.bandwidth
+    a_token = model.n_layer * _OPERATIONS_A_TOKEN * speed.rates.dispatch + parameters(model) / speed.rates.elementwise
     return tokens * a_token + 12 * parameters(model) / _DISK

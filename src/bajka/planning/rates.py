@@ -1,8 +1,8 @@
 """What the machine was measured to do, and the time of a training step of any shape that follows from it.
 
-A step is modelled as a sum: matrix products at the rate measured for their width, values moved at the measured bandwidth,
-and operations started at the measured cost of starting one. Real steps of some candidates then correct the sum: a candidate
-that was measured itself costs what it took, its neighbours nearly as much in proportion.
+A step is modelled as a sum: matrix products at the rate measured for their width, elementwise work on values at its
+measured rate, and operations started at the measured cost of starting one. Real steps of some candidates then correct the
+sum: a candidate that was measured itself costs what it took, its neighbours nearly as much in proportion.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from bajka.model import ModelConfig
 from bajka.model.estimate import block_matrices, flops_per_token, parameters
 from bajka.model.memory import Load
 
-MOVES = 6.0
-"""Times that each value of an activation is moved: written, read again, and its gradient; `benchmarks/step_model.py`."""
-LOGIT_MOVES = 20.0
-"""Bytes moved for each logit: product, softmax, gradient; `benchmarks/step_model.py`."""
+VALUE_COST = 4.1
+"""What an activation's value costs in a training step, in times of SiLU and a product (docs/plan.md, "The time of a step")."""
+LOGIT_COST = 14.0
+"""What a logit costs beside its product: softmax, its gradient, changes of type."""
+WEIGHT_COST = 6.0
+"""What a weight costs in the optimizer's step: a first rule, small beside the others."""
 OPERATIONS_A_LAYER = 130.0
-"""Operations started for a block in a step, forward, backward and optimizer; `benchmarks/step_model.py`."""
+"""Operations started for a block in a step: a first rule, which matters on a GPU and for the smallest shapes."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,12 @@ class StepTime:
 
 @dataclass(frozen=True)
 class Rates:
-    """`products` are FLOP/s of matrix products by precision and width; `bandwidth` bytes/s of additions in memory;
-    `dispatch` seconds that a small operation takes; `steps` real steps. `seconds` is what measuring took."""
+    """`products` are FLOP/s of matrix products by precision and width; `elementwise` values/s of a SiLU and a product in the
+    machine's precision; `dispatch` seconds that a small operation takes; `steps` real steps. `seconds` is what measuring took.
+    """
 
     products: dict[Precision, dict[int, float]]
-    bandwidth: float
+    elementwise: float
     dispatch: float
     steps: tuple[StepTime, ...] = ()
     seconds: float = 0.0
@@ -80,9 +83,9 @@ class Rates:
         tokens = sequences * model.context_length
         rate = self.product_rate(precision, model.n_embd)
         products = tokens * flops_per_token(model) + _orthogonal(model, load)
-        moved = MOVES * load.bytes_per_activation * tokens * model.n_layer * _values(model, load)
-        moved += LOGIT_MOVES * tokens * model.vocab_size + 24 * parameters(model)
-        return products / rate + moved / self.bandwidth + OPERATIONS_A_LAYER * model.n_layer * self.dispatch
+        values = VALUE_COST * tokens * model.n_layer * _values(model, load)
+        values += LOGIT_COST * tokens * model.vocab_size + WEIGHT_COST * parameters(model)
+        return products / rate + values / self.elementwise + OPERATIONS_A_LAYER * model.n_layer * self.dispatch
 
     def step_seconds(self, model: ModelConfig, sequences: int, load: Load, precision: Precision) -> float:
         """Seconds of a training step (eager), corrected by the real steps, the most alike counting most."""

@@ -1,4 +1,4 @@
-"""Measuring the machine for a plan: matrix products, memory, the cost of starting an operation, and real steps.
+"""Measuring the machine for a plan: matrix products, elementwise work, the cost of starting an operation, and real steps.
 
 A few seconds at most, and at most a twentieth of the minutes. A plan that is saved is never measured for again.
 """
@@ -35,21 +35,18 @@ def measuring_seconds(minutes: float | None) -> float:
 
 
 def measure_machine(machine: Machine, *, seconds: float = 0.5) -> Rates:
-    """Matrix products of several widths in each precision that is fast here, bandwidth and dispatch; no real step."""
+    """Matrix products of several widths (one in the precision that is not used), elementwise work, dispatch; no step."""
     began = time.perf_counter()
-    precisions: list[Precision] = ["fp32"]
-    if machine.precision != "fp32":
-        precisions.append(machine.precision)
-    elif native_bf16(machine.device):
-        precisions.append("bf16")
-    each = seconds / (len(precisions) * len(WIDTHS) + 2)
+    other: Precision = "bf16" if machine.precision == "fp32" else "fp32"
+    each = seconds / (len(WIDTHS) + 3)
     products = {
-        precision: {width: _product_rate(machine.device, precision, width, each) for width in WIDTHS}
-        for precision in precisions
+        machine.precision: {width: _product_rate(machine.device, machine.precision, width, each) for width in WIDTHS}
     }
-    bandwidth = _bandwidth(machine.device, each)
+    if other == "fp32" or native_bf16(machine.device):
+        products[other] = {256: _product_rate(machine.device, other, 256, each)}
+    elementwise = _elementwise(machine.device, machine.precision, each)
     dispatch = _dispatch(machine.device, each)
-    return Rates(products, bandwidth, dispatch, seconds=time.perf_counter() - began)
+    return Rates(products, elementwise, dispatch, seconds=time.perf_counter() - began)
 
 
 def measure_step(plan: Plan, machine: Machine, rates: Rates, *, seconds: float) -> StepTime | None:
@@ -131,11 +128,10 @@ def _product_rate(device: str, precision: Precision, width: int, seconds: float)
     return 2.0 * _ROWS * width * 3 * width / _time_of(lambda: a @ b, device, seconds)
 
 
-def _bandwidth(device: str, seconds: float) -> float:
-    """Bytes/s of adding two tensors of 8 MB, both read and one written."""
-    a = torch.ones(2**21, device=device)
-    b = torch.ones(2**21, device=device)
-    return 12.0 * 2**21 / _time_of(lambda: torch.add(a, b, out=a), device, seconds)
+def _elementwise(device: str, precision: Precision, seconds: float) -> float:
+    """Values/s of what a feed-forward part does with each of them, a SiLU and a product."""
+    a, b = (torch.randn(_ROWS, 320, device=device).to(DTYPES[precision]) for _ in range(2))
+    return a.numel() / _time_of(lambda: torch.nn.functional.silu(a) * b, device, seconds)
 
 
 def _dispatch(device: str, seconds: float) -> float:
@@ -144,7 +140,7 @@ def _dispatch(device: str, seconds: float) -> float:
     return _time_of(lambda: torch.add(a, 1.0, out=a), device, seconds, at_once=200)
 
 
-def _time_of(work: Callable[[], object], device: str, seconds: float, *, at_once: int = 4) -> float:
+def _time_of(work: Callable[[], object], device: str, seconds: float, *, at_once: int = 2) -> float:
     """Seconds of `work`: the fastest of several rounds of `at_once`, so that other programs count little."""
     work()
     synchronize(device)
