@@ -28,7 +28,7 @@ LARGER = replace(TEXT, train_tokens=1_500_000, validation_tokens=80_000, bytes=5
 
 def test_the_regression_is_a_sum_of_logarithms() -> None:
     page: dict[str, Any] = {"coefficients": dict.fromkeys(features(CASE), 0.0), "spread": 0.04, "ranges": {}, "runs": 1}
-    page["coefficients"] |= {"trigrams": 1.0, "tokens": -0.1}
+    page["coefficients"] |= {"tokens": -0.1}
     found = evidence_of(page)
     assert expected_bits(CASE, found) == pytest.approx(2.3)
     assert expected_bits(replace(CASE, tokens=math.e * 1e6), found) == pytest.approx(2.3 * math.exp(-0.1))

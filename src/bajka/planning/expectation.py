@@ -1,9 +1,9 @@
 """What a run is expected to end with: bits per byte of the held-out text, from our own recorded runs.
 
-A linear regression in logarithms: the n-grams of the text say what counting can know of it; tokens seen, weights, entries
-and epochs say how far a network of that size gets beyond counting. Its coefficients are data, in `expectation.json`, which
-`benchmarks/expectation_fit.py` writes from `benchmarks/expectation_runs.jsonl`. Outside what those runs cover it says
-nothing.
+A linear regression in logarithms: the n-grams of as much text as the run will see say what counting can know of it; tokens
+seen, weights, entries and epochs say how far a network of that size gets beyond counting. Its coefficients are data, in
+`expectation.json`, which `benchmarks/expectation_fit.py` writes from `benchmarks/expectation_runs.jsonl`. Far outside of what
+those runs cover it says nothing.
 """
 
 from __future__ import annotations
@@ -110,28 +110,35 @@ def quantities(case: Case) -> dict[str, float]:
 
 
 def features(case: Case) -> dict[str, float]:
-    """What the regression sums up, logarithms all: the n-grams, and how far a network gets beyond them."""
+    """What the regression may sum up, logarithms all: the n-grams, and how far a network gets beyond them.
+
+    The fit takes `CORE`, and of the others those that lower the error on left-out texts.
+    """
     uni, bi, tri = (math.log(bits) for bits in case.ngrams)
     tokens, weights = math.log(case.tokens / 1e6), math.log(case.weights / 1e6)
-    entries, again = math.log(case.vocab_size / 2048), math.log(1 + case.epochs)
+    again = math.log(1 + case.epochs)
     return {
         "one": 1.0,
-        "trigrams": tri,
         "unigrams over trigrams": uni - tri,
-        "bigrams over trigrams": bi - tri,
+        "bytes a token": math.log(case.bytes_per_token),
         "tokens": tokens,
-        "tokens squared": tokens**2,
         "weights": weights,
+        "bigrams over trigrams": bi - tri,
+        "tokens squared": tokens**2,
         "tokens by weights": tokens * weights,
-        "entries": entries,
+        "entries": math.log(case.vocab_size / 2048),
         "epochs": again,
         "epochs by weights": again * weights,
     }
 
 
+CORE = ("one", "unigrams over trigrams", "bytes a token", "tokens", "weights")
+
+
 def expected_bits(case: Case, found: Evidence) -> float:
-    """Bits a byte of the best model of a run like `case`."""
-    return math.exp(sum(found.coefficients[name] * value for name, value in features(case).items()))
+    """Bits a byte of the best model of a run like `case`: those of trigrams, times what the regression says."""
+    known = features(case)
+    return case.ngrams[-1] * math.exp(sum(share * known[name] for name, share in found.coefficients.items()))
 
 
 def halfwidth(found: Evidence) -> float:

@@ -99,7 +99,8 @@ class Rates:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON's types, for plan.json."""
-        return asdict(self)
+        products = {name: {str(width): rate for width, rate in of.items()} for name, of in self.products.items()}
+        return asdict(self) | {"products": products, "steps": [asdict(one) for one in self.steps]}
 
 
 def _distance(model: ModelConfig, step: StepTime) -> float:

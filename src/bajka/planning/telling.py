@@ -18,6 +18,10 @@ def expected_lines(plan: Plan, now: datetime | None) -> list[str]:
         f"Expected{length}: {plan.expected_steps:,} steps at about {plan.expected_tokens_per_second:,.0f} tokens/s, "
         f"{plan.expected_epochs:.1f} epochs{_done(plan, now)}."
     ]
+    if plan.minutes is not None:
+        lines.append(
+            f"Evaluations, samples and saves: about {100 * plan.evaluation_share:.0f} % of the time beside the steps."
+        )
     if plan.expectation is None:
         return lines
     found = plan.expectation

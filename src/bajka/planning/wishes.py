@@ -58,10 +58,11 @@ def check_fit(plan: Plan, need: int, machine: Machine, *, imported: bool) -> Non
     if need <= machine.memory_bytes:
         return
     m = plan.model
+    rows = plan.micro_batch_size
     said = (
-        f"Training this model (n_layer = {m.n_layer}, n_embd = {m.n_embd}, vocab_size = {m.vocab_size:,}, context_length = "
-        f"{m.context_length}) needs about {need / 2**30:.1f} GiB with {plan.micro_batch_size} sequences at a time, but "
-        f"{machine.name} has {machine.memory_bytes / 2**30:.1f} GiB free. "
+        f"Training this model needs about {need / 2**30:,.1f} GiB with {rows} {'sequence' if rows == 1 else 'sequences'} at a "
+        f"time (n_layer = {m.n_layer}, n_embd = {m.n_embd}, vocab_size = {m.vocab_size:,}, context_length = "
+        f"{m.context_length}), but {machine.name} has {machine.memory_bytes / 2**30:.1f} GiB free. "
     )
     if imported:
         raise ResourceError(said + "Close other programs, shorten --context-length, or start from smaller weights.")

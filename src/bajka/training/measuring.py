@@ -104,7 +104,7 @@ def _made_up(plan: Plan) -> Batches:
     """Windows of ids drawn at random."""
     length = plan.model.context_length
     drawn = np.random.default_rng(0).integers(0, plan.model.vocab_size, size=64 * plan.micro_batch_size * length)
-    return Batches(drawn.astype(np.uint32), np.zeros(1), context_length=length, seed=0, end_of_text=0)
+    return Batches(drawn.astype(np.uint32), np.zeros(1, dtype=np.int64), context_length=length, seed=0, end_of_text=0)
 
 
 @contextmanager
