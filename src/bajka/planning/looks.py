@@ -13,7 +13,7 @@ from bajka.planning.shape import Choices, CorpusFacts
 SHARE = 0.05
 """Share of the time that evaluations, samples and saves may take."""
 
-_OFTEN = (20, 16, 12, 10, 8, 6)  # evaluations a run, the first one before all steps included
+_OFTEN = (20, 16, 12, 10, 8, 6, 5, 4)  # evaluations a run, the first one before all steps included
 _FEW = 64  # windows below which fewer, larger evaluations are better
 _LEAST = 32
 _FORWARD = 0.4  # of a training step's time a window, a third, and no fused loss: a first rule

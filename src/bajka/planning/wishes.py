@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 FEWEST_STEPS = 10
 """A run of fewer steps learns nothing worth its time."""
 
+SMALL_BATCH = 64
+"""Sequences up to which a batch may be larger than the text, as in a trial on a few sentences."""
+
 
 def check_batch(settings: Settings, batch: int, windows_per_epoch: int) -> None:
-    """Raise `SettingsError` for a batch that was set and is larger than the text."""
-    if settings.train.global_batch_size is not None and batch > windows_per_epoch:
+    """Raise `SettingsError` for a large batch that was set and is larger than the text; a small one may read it twice."""
+    if settings.train.global_batch_size is not None and batch > max(windows_per_epoch, SMALL_BATCH):
         raise SettingsError(
             f"global_batch_size = {batch:,}, but the text has only {windows_per_epoch:,} windows: one step would read "
             f"it more than once. Choose at most --global-batch-size {windows_per_epoch}, or a smaller --context-length."

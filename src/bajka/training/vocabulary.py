@@ -21,6 +21,8 @@ Say = Callable[[str], None]
 ChooseSize = Callable[[Tokenizer, Sequence[Split]], tuple[int, str]]
 """Gives how many entries of a large trained vocabulary to keep, and why."""
 
+_FEW_ENTRIES = 1000  # up to here a vocabulary that the text does not fill is no mistake, only smaller
+
 
 def make_tokenizer(
     settings: Settings, splits: Sequence[Split], say: Say, *, choose: ChooseSize | None = None
@@ -56,15 +58,14 @@ def _bytes(splits: Sequence[Split]) -> int:
 
 
 def _say_tokenizer(tokenizer: Tokenizer, settings: Settings, size: int, reason: str, say: Say) -> None:
-    """What became of the vocabulary; a size that was set and cannot be reached by far is refused."""
+    """What became of the vocabulary; a size that was set and is not half reached is refused."""
     made = tokenizer.vocab_size
     if settings.tokenizer.tokenizer not in TRAINED_TO_SIZE:
         say(f"Tokenizer: {settings.tokenizer.tokenizer}, {made:,} entries.")
-    elif made < size and settings.tokenizer.vocab_size is not None:
-        usual = choose_vocab_size(10**4)[0]
+    elif settings.tokenizer.vocab_size is not None and size > max(2 * made, _FEW_ENTRIES):
         raise SettingsError(
             f"vocab_size = {size:,}, but this text has pairs that occur twice for {made:,} entries only. Choose at most "
-            f"--vocab-size {made}, or leave it out: far fewer are better for so little text (from {usual:,})."
+            f"--vocab-size {made}, or leave it out: far fewer are better for so little text."
         )
     elif made < size:
         say(f"Vocabulary: {made:,} entries; {size:,} were wanted ({reason}), the text has no more.")
