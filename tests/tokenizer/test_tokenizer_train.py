@@ -11,7 +11,15 @@ from tokenizers import Regex, models, pre_tokenizers, trainers
 
 from bajka.config import TokenizerSettings
 from bajka.errors import InputError, TokenizerError
-from bajka.tokenizer import END_OF_TEXT, QWEN2, Tokenizer, choose_vocab_size, train_tokenizer
+from bajka.tokenizer import (
+    END_OF_TEXT,
+    QWEN2,
+    Tokenizer,
+    choose_vocab_size,
+    largest_size,
+    shortened,
+    train_tokenizer,
+)
 from bajka.tokenizer.sample import sample
 
 
@@ -127,3 +135,21 @@ def test_runs_without_a_border_train_quickly(text: str) -> None:
     tokenizer = train("bpe", [text], vocab_size=300)
     assert time.perf_counter() - start < 10
     assert tokenizer.decode(tokenizer.encode(text[:10_000])) == text[:10_000]
+
+
+@pytest.mark.parametrize("size", [300, 500, 700])
+def test_a_large_vocabulary_cut_short_is_the_one_trained_smaller(size: int) -> None:
+    texts = [
+        f"The {word} went to the {word}s of the {number}th wood." for number in range(60) for word in ("fox", "crow")
+    ]
+    texts += [Path(__file__).read_text(encoding="utf-8")]
+    large = train_tokenizer(TokenizerSettings(), texts, vocab_size=900)
+    small = train_tokenizer(TokenizerSettings(), texts, vocab_size=size)
+    cut = shortened(large, size)
+    assert cut.fingerprint == small.fingerprint
+    assert cut.encode("The crows of the 17th wood") == small.encode("The crows of the 17th wood")
+
+
+def test_the_largest_vocabulary_worth_a_thought_is_two_sizes_above_the_usual() -> None:
+    assert largest_size(1_000_000) == 8192
+    assert largest_size(10**9) == 16_384

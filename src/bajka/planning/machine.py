@@ -2,17 +2,80 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from bajka.config import Settings
 from bajka.errors import SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.memory import Fit, Load, fit
+from bajka.planning.rates import Rates
 from bajka.planning.recipe import AveragePlan, Recipe
 from bajka.planning.shape import Choices
 
+COMPILE_SECONDS = {"cpu": 30.0, "cuda": 40.0}
+"""What torch.compile costs with a cold cache before the first step (two CPU cores: 17-34 s; the GPU's is a first rule)."""
 
-def plan_compile(settings: Settings, machine: Machine, minutes: float | None, c: Choices) -> bool:
-    """Whether torch.compile is used; raises `SettingsError` when it is asked for and cannot work here."""
+COMPILE_GAIN = {("cpu", "bf16"): 1.26, ("cpu", "fp32"): 1.15, ("cuda", "bf16"): 1.5}
+"""Eager seconds of a step over compiled ones: 9,300 against 7,400 tokens/s in bf16 on two cores (4 layers, 192 wide); the
+others are first rules."""
+
+SPARE = 1.1  # compiling has to win by a tenth of its cost, because the gain is not known exactly
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast shapes train here: measured rates, the optimizer, and whether steps are compiled."""
+
+    rates: Rates
+    machine: Machine
+    optimizer: Literal["muon", "adamw", "adam"]
+    compiled: bool
+
+    def step_seconds(self, model: ModelConfig, sequences: int, *, eager: bool = False) -> float:
+        """Seconds of one training step of so many sequences at once."""
+        load = load_of(model, self.optimizer, self.machine, compiled=False)
+        seconds = self.rates.step_seconds(model, sequences, load, self.machine.precision)
+        return seconds if eager or not self.compiled else seconds / compile_gain(self.machine)
+
+    def tokens_per_second(self, model: ModelConfig, sequences: int) -> float:
+        """Training tokens/s in steps of so many sequences."""
+        return sequences * model.context_length / self.step_seconds(model, sequences)
+
+
+def load_of(
+    model: ModelConfig,
+    optimizer: Literal["muon", "adamw", "adam"],
+    machine: Machine,
+    *,
+    compiled: bool,
+    averages: int = 0,
+) -> Load:
+    """What of machine and optimizer decides the memory and the cost of a step."""
+    return Load(
+        bytes_per_activation=4 if machine.precision == "fp32" else 2,
+        optimizer=optimizer,
+        compiled=compiled,
+        averages=averages,
+        device=machine.kind,
+    )
+
+
+def compile_gain(machine: Machine) -> float:
+    """Eager seconds of a step over compiled ones."""
+    return COMPILE_GAIN.get((machine.kind, machine.precision), 1.2)
+
+
+def compile_pays(seconds: float, machine: Machine) -> bool:
+    """Whether a run of so many seconds makes more steps with torch.compile, the compiling itself included."""
+    cost = COMPILE_SECONDS.get(machine.kind, 60.0)
+    return (seconds - cost * SPARE) * compile_gain(machine) > seconds
+
+
+def plan_compile(settings: Settings, machine: Machine, seconds: float | None, c: Choices) -> bool:
+    """Whether torch.compile is used in a run of so many `seconds` (None: unknown); raises `SettingsError` when it is asked
+    for and cannot work here."""
     match settings.hardware.compile:
         case "off":
             return False
@@ -25,20 +88,21 @@ def plan_compile(settings: Settings, machine: Machine, minutes: float | None, c:
             c.reasons["compile"] = "you set it"
             return True
         case "auto":
-            pays = machine.can_compile and machine.kind != "mps" and (minutes or 0.0) >= 4.0
-            c.reasons["compile"] = (
-                "the run is long enough to win back the half minute it takes"
-                if pays
-                else "off: it takes up to half a minute, which a run of unknown or few minutes does not win back"
-            )
+            able = machine.can_compile and machine.kind != "mps"
+            pays = able and seconds is not None and compile_pays(seconds, machine)
+            c.reasons["compile"] = _compile_reason(machine, seconds, able=able, pays=pays)
             return pays
 
 
-def utilisation(machine: Machine, compiled: bool) -> float:
-    """Share of the matrix rate that a whole training step reaches (measured on two CPU cores, docs/experiments.md)."""
-    if machine.kind == "cpu":
-        return (0.40 if compiled else 0.27) if machine.precision == "bf16" else (0.65 if compiled else 0.55)
-    return 0.30 if compiled else 0.20
+def _compile_reason(machine: Machine, seconds: float | None, *, able: bool, pays: bool) -> str:
+    if not able:
+        return "off: torch.compile cannot work here (`bajka doctor` tells what is missing)"
+    cost, gain = COMPILE_SECONDS.get(machine.kind, 60.0), compile_gain(machine)
+    if pays:
+        return f"steps are about {gain:.2g} times as fast, which wins back the {cost:.0f} s it takes"
+    if seconds is None:
+        return "off: it takes half a minute, and a run in steps or epochs may be shorter than that"
+    return f"off: it takes about {cost:.0f} s, which {seconds / 60:.2g} minutes do not win back"
 
 
 def tokens_a_step(machine: Machine, minutes: float | None) -> int:
@@ -69,17 +133,11 @@ def plan_memory(
 ) -> Fit:
     """What is in memory at once, so that a step stays below half of what a CPU has free, or 85 % of a GPU's."""
     wish = settings.train
-    load = Load(
-        bytes_per_activation=4 if machine.precision == "fp32" else 2,
-        optimizer=recipe.optimizer,
-        compiled=compiled,
-        averages={"none": 0, "ema": 1, "epochs": average.epochs}[average.kind],
-        device=machine.kind,
-    )
+    averages = {"none": 0, "ema": 1, "epochs": average.epochs}[average.kind]
     found = fit(
         model,
-        load,
-        budget=int(machine.memory_bytes * (0.5 if machine.kind == "cpu" else 0.85)),
+        load_of(model, recipe.optimizer, machine, compiled=compiled, averages=averages),
+        budget=memory_budget(machine),
         global_batch_size=batch,
         micro_batch_size=None if wish.micro_batch_size is None else min(batch, wish.micro_batch_size),
         loss_chunk=wish.loss_chunk,
@@ -92,3 +150,14 @@ def plan_memory(
         why = "it would not fit otherwise; a third more time"
         c.take("gradient_checkpointing", wish.gradient_checkpointing, True, why)
     return found
+
+
+def fits(model: ModelConfig, optimizer: Literal["muon", "adamw", "adam"], machine: Machine) -> bool:
+    """Whether a step of one sequence of this shape stays within the memory budget."""
+    load = load_of(model, optimizer, machine, compiled=False)
+    return fit(model, load, budget=memory_budget(machine), global_batch_size=1).bytes <= memory_budget(machine)
+
+
+def memory_budget(machine: Machine) -> int:
+    """Bytes that a step may take: half of what a CPU has free, or 85 % of a GPU's."""
+    return int(machine.memory_bytes * (0.5 if machine.kind == "cpu" else 0.85))

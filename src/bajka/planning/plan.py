@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from bajka.config import Settings
 from bajka.errors import DamagedFileError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters
-from bajka.planning.machine import plan_batch, plan_compile, plan_memory, tokens_a_step, utilisation
+from bajka.planning.expectation import Expectation
+from bajka.planning.little import way_out
+from bajka.planning.looks import plan_looks, readable
+from bajka.planning.machine import Speed, fits, plan_batch, plan_compile, plan_memory, tokens_a_step
+from bajka.planning.outlook import Outlook
+from bajka.planning.rates import Rates
 from bajka.planning.recipe import (
     LITTLE_TEXT_EPOCHS,
     NO_AVERAGE,
@@ -27,9 +33,11 @@ from bajka.planning.recipe import (
     plan_schedule,
 )
 from bajka.planning.schedule import Schedule
-from bajka.planning.shape import Choices, CorpusFacts, choose_shape, imported_shape
+from bajka.planning.shape import Choices, CorpusFacts, Judge, choose_shape, imported_shape
+from bajka.planning.telling import expected_lines
+from bajka.planning.wishes import check_batch, check_time
 
-__all__ = ["CorpusFacts", "Plan", "describe", "make_plan"]
+__all__ = ["CorpusFacts", "Plan", "describe", "make_plan", "planned_minutes"]
 
 DEFAULT_MINUTES = 10.0
 
@@ -59,6 +67,10 @@ class Plan:
     early_stopping_every_steps: int = 1
     gradient_checkpointing: bool = False
     loss_chunk: int | None = None
+    expected_seconds: float = 0.0
+    evaluation_share: float = 0.0
+    expected_bits_per_byte: dict[str, float] | None = None
+    expectation: Expectation | None = None
     reasons: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -76,6 +88,8 @@ class Plan:
             known["schedule"] = Schedule(**value["schedule"])
             known["average"] = AveragePlan(**value["average"]) if "average" in value else NO_AVERAGE
             known["notes"] = tuple(value["notes"])
+            if known.get("expectation") is not None:
+                known["expectation"] = Expectation(**value["expectation"])
             return cls(**known)
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedFileError(
@@ -88,23 +102,26 @@ def make_plan(
     facts: CorpusFacts,
     machine: Machine,
     *,
-    matmul_rate: float,
+    rates: Rates,
     imported: ModelConfig | None = None,
+    spent: float = 5.0,
 ) -> Plan:
-    """Work out everything that `settings` left open; `matmul_rate` is the measured FLOP/s of this machine.
+    """Work out everything that `settings` left open; `rates` are those measured on this machine.
 
-    `imported` is the shape of the model that training starts from. Raises `CorpusError` when the text is too little for
-    one window, `SettingsError` or `ModelError` for wishes that cannot be met.
+    `imported` is the shape of the model that training starts from, `spent` the seconds that are gone when training begins.
+    The same arguments give the same plan. Raises `CorpusError` when the text is too little for one window, `SettingsError`,
+    `ResourceError` or `ModelError` for wishes that cannot be met, with the nearest that can.
     """
     c = Choices()
     minutes = _minutes(settings, c)
-    compile_ = plan_compile(settings, machine, minutes, c)
-    rate = matmul_rate * utilisation(machine, compile_)
+    seconds = None if minutes is None else max(1.0, 60 * minutes - spent)
+    compile_ = plan_compile(settings, machine, seconds, c)
+    speed = Speed(rates, machine, _optimizer(settings, imported), compile_)
+    outlook = Outlook(facts, settings, speed, seconds, fresh=imported is None)
     if imported is None:
-        model = choose_shape(settings, facts, machine, rate, minutes, c)
+        model = choose_shape(settings, facts, machine, _judge(outlook, machine), c)
     else:
         model = imported_shape(settings, facts, imported, c)
-    tokens_per_second = rate / flops_per_token(model)
     windows_per_epoch = _windows_per_epoch(settings, facts, model.context_length)
     batch = c.take(
         "global_batch_size",
@@ -112,13 +129,16 @@ def make_plan(
         plan_batch(machine, minutes, model.context_length, windows_per_epoch),
         f"about {tokens_a_step(machine, minutes):,} tokens a step, at least eight steps an epoch",
     )
-    steps = _steps(settings, minutes, windows_per_epoch, batch, tokens_per_second, model.context_length)
+    check_batch(settings, batch, windows_per_epoch)
+    check_time(settings, speed.step_seconds(model, batch), minutes)
+    steps = _steps(settings, outlook.tokens(model), windows_per_epoch, batch, model.context_length)
     epochs = steps * batch / windows_per_epoch
     model = plan_dropout(settings, model, epochs, c, imported=imported is not None)
     recipe = plan_recipe(settings, model, epochs, c, imported=imported is not None)
     average = plan_average(settings, steps, c)
     fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
-    evaluate_every, evaluation_windows = _evaluations(settings, facts, model, steps, batch, c)
+    looks = plan_looks(settings, facts, model, speed, steps=steps, batch=batch, in_minutes=minutes is not None, c=c)
+    expectation = outlook.expectation(model, steps * batch * model.context_length)
     return Plan(
         model=model,
         recipe=recipe,
@@ -129,25 +149,32 @@ def make_plan(
         windows=settings.train.windows,
         stride=settings.train.stride,
         seed=settings.train.seed,
-        evaluate_every_steps=evaluate_every,
-        evaluation_windows=evaluation_windows,
+        evaluate_every_steps=looks.every_steps,
+        evaluation_windows=looks.windows,
         compile=compile_,
         expected_steps=steps,
         expected_epochs=epochs,
-        expected_tokens_per_second=tokens_per_second,
+        expected_tokens_per_second=speed.tokens_per_second(model, batch),
         expected_memory_bytes=fitted.bytes,
         average=average,
         early_stopping=settings.schedule.early_stopping,
-        early_stopping_every_steps=settings.schedule.early_stopping_every_steps or evaluate_every,
+        early_stopping_every_steps=settings.schedule.early_stopping_every_steps or _early_every(settings, steps),
         gradient_checkpointing=fitted.gradient_checkpointing,
         loss_chunk=fitted.loss_chunk,
+        expected_seconds=_seconds(minutes, steps * speed.step_seconds(model, batch), spent, looks.share),
+        evaluation_share=looks.share,
+        expected_bits_per_byte=None if expectation is None else expectation.bits_per_byte,
+        expectation=expectation,
         reasons=c.reasons,
-        notes=_notes(facts, model, epochs),
+        notes=_notes(facts, epochs, expectation, fresh=imported is None),
     )
 
 
-def describe(plan: Plan) -> list[str]:
-    """The plan as lines for a person: the shape, then every chosen number with its reason, then notes."""
+def describe(plan: Plan, *, now: datetime | None = None) -> list[str]:
+    """The plan as lines for a person: the shape, every chosen number with its reason, what to expect, then notes.
+
+    `now` is when the plan was made, to tell when the run will be done.
+    """
     m = plan.model
     lines = [
         f"Model: {m.family}, {parameters(m):,} weights ({parameters(m, embeddings=False):,} without embeddings), "
@@ -157,23 +184,26 @@ def describe(plan: Plan) -> list[str]:
         plan.__dict__ | asdict(plan.recipe) | asdict(plan.schedule) | {"schedule": plan.schedule.name} | m.model_dump()
     )
     lines += [f"  {name} = {_short(values.get(name))}: {reason}" for name, reason in plan.reasons.items()]
-    length = f" in {plan.minutes:g} minutes" if plan.minutes is not None else ""
-    lines.append(
-        f"Expected{length}: {plan.expected_steps:,} steps at about {plan.expected_tokens_per_second:,.0f} tokens/s, "
-        f"{plan.expected_epochs:.1f} epochs."
-    )
-    return [*lines, *plan.notes]
+    return [*lines, *expected_lines(plan, now), *plan.notes]
 
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _minutes(settings: Settings, c: Choices) -> float | None:
+def planned_minutes(settings: Settings) -> float | None:
+    """Minutes of a run: those that were set, ten when no length was set, None for a run in steps or epochs."""
     schedule = settings.schedule
     if schedule.steps is not None or schedule.epochs is not None:
         return None
-    return float(c.take("minutes", schedule.minutes, DEFAULT_MINUTES, "no length was given: a first look"))
+    return float(schedule.minutes or DEFAULT_MINUTES)
+
+
+def _minutes(settings: Settings, c: Choices) -> float | None:
+    minutes = planned_minutes(settings)
+    if minutes is not None:
+        c.take("minutes", settings.schedule.minutes, minutes, "no length was given: a first look")
+    return minutes
 
 
 def _windows_per_epoch(settings: Settings, facts: CorpusFacts, context: int) -> int:
@@ -188,62 +218,45 @@ def _windows_per_epoch(settings: Settings, facts: CorpusFacts, context: int) -> 
             return max(1, -(-facts.train_tokens // context))
 
 
-def _steps(
-    settings: Settings, minutes: float | None, windows_per_epoch: int, batch: int, speed: float, context: int
-) -> int:
-    """Steps of the run: asked for, or expected from the speed."""
+def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, batch: int, context: int) -> int:
+    """Steps of the run: asked for, or those that make the expected `tokens`."""
     if settings.schedule.steps is not None:
         return settings.schedule.steps
     if settings.schedule.epochs is not None:
         return max(1, math.ceil(settings.schedule.epochs * windows_per_epoch / batch))
-    assert minutes is not None
-    return max(1, int(0.85 * 60 * minutes * speed / (batch * context)))
+    assert tokens is not None
+    return max(1, int(tokens / (batch * context)))
 
 
-def _evaluations(
-    settings: Settings, facts: CorpusFacts, model: ModelConfig, steps: int, batch: int, c: Choices
-) -> tuple[int, int]:
-    """Steps between evaluations, and windows of each."""
-    windows = c.take(
-        "evaluation_windows",
-        settings.evaluation.evaluation_windows,
-        _evaluation_windows(facts, model, steps, batch),
-        "all of the validation text, or what a twentieth of the run can pay for",
-    )
-    wish, planned = settings.evaluation.evaluate_every_steps, max(10, _round(steps / 20))
-    every = c.take("evaluate_every_steps", wish, planned, "about twenty times a run")
-    return every, min(windows, _validation_windows(facts, model))
-
-
-def _validation_windows(facts: CorpusFacts, model: ModelConfig) -> int:
-    """All windows of the validation text; the sample of the training text never has more."""
-    return max(1, -(-(facts.validation_tokens - 1) // model.context_length))
-
-
-def _evaluation_windows(facts: CorpusFacts, model: ModelConfig, steps: int, batch: int) -> int:
-    """All validation windows, unless twenty evaluations of both sides would cost more than a twentieth of the run."""
-    whole = _validation_windows(facts, model)
-    affordable = int(steps * batch * 3 * 0.05 / 20 / 2)
-    return min(whole, max(32, affordable))
-
-
-def _notes(facts: CorpusFacts, model: ModelConfig, epochs: float) -> tuple[str, ...]:
-    found = []
-    if facts.bytes < 1_000_000:
-        found.append(
-            f"This is a small text ({facts.bytes / 1000:,.0f} KB): the model will soon know it by heart. The checkpoint with "
-            "the best validation loss is kept; more text of the same kind, or --from a model trained on more, helps most."
-        )
-    if epochs > 2 * LITTLE_TEXT_EPOCHS:
+def _notes(facts: CorpusFacts, epochs: float, expectation: Expectation | None, *, fresh: bool) -> tuple[str, ...]:
+    found = way_out(facts.bytes, facts.language) if fresh else []
+    if epochs > 2 * LITTLE_TEXT_EPOCHS and expectation is None:
         found.append(f"Each text will be read about {epochs:.0f} times: text, not time, is the limit here.")
     if facts.same_book:
         found.append("Validation text is the tail of the same texts: the loss says how well the model continues them.")
     return tuple(found)
 
 
-def _round(value: float) -> int:
-    """A number that is easy to read: 1, 2 or 5 times a power of ten, or a multiple of it."""
-    if value < 10:
-        return max(1, round(value))
-    unit = 10 ** (len(str(int(value))) - 1)
-    return max(unit, round(value / unit) * unit)
+def _judge(outlook: Outlook, machine: Machine) -> Judge:
+    """By what shapes are judged on this machine, with this text, in this time."""
+    return Judge(
+        expected_bits=outlook.bits,
+        tokens=None if outlook.seconds is None else lambda model: outlook.tokens(model) or 0.0,
+        fits=lambda model: fits(model, outlook.speed.optimizer, machine),
+    )
+
+
+def _optimizer(settings: Settings, imported: ModelConfig | None) -> Literal["muon", "adamw", "adam"]:
+    """The optimizer that `plan_recipe` will take, whose cost belongs to a step."""
+    gentle = imported is not None or settings.model.family == "gpt1"
+    return settings.optimizer.optimizer or ("adamw" if gentle else "muon")
+
+
+def _early_every(settings: Settings, steps: int) -> int:
+    """Steps between looks for early stopping: they change the run, so they do not depend on a measured speed."""
+    return settings.evaluation.evaluate_every_steps or max(10, readable(steps / 20))
+
+
+def _seconds(minutes: float | None, training: float, spent: float, beside: float) -> float:
+    """Seconds of the whole command: those that were asked for, or what the steps and all beside them take."""
+    return 60 * minutes if minutes is not None else spent + training * (1 + beside)

@@ -1,7 +1,8 @@
-"""The shape of a new network, or the one that comes with given weights: the largest that text and time can teach."""
+"""The shape of a new network, or the one that comes with given weights: the one that text and time teach best."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from bajka.config import Settings
 from bajka.errors import CorpusError, SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
-from bajka.model.estimate import flops_per_token, parameters
+from bajka.model.estimate import parameters
 from bajka.model.families import feed_forward_width, preset
 
 SHAPES = ((2, 64), (3, 128), (4, 192), (4, 256), (6, 320), (6, 384), (8, 512), (12, 768), (16, 1024))
@@ -18,6 +19,8 @@ SHAPES = ((2, 64), (3, 128), (4, 192), (4, 256), (6, 320), (6, 384), (8, 512), (
 TOKENS_A_WEIGHT = 0.7
 """A shape is taken while the time lets it see this many tokens for each of its weights (docs/experiments.md, "Shapes")."""
 
+MOST_WEIGHTS_A_TOKEN = 4
+"""A network with more weights than this for each token of the text is never chosen: a first rule."""
 
 SMALLEST_CONTEXT = 32
 TRAINING_WINDOWS, VALIDATION_WINDOWS = 200, 8
@@ -25,7 +28,11 @@ TRAINING_WINDOWS, VALIDATION_WINDOWS = 200, 8
 
 @dataclass(frozen=True)
 class CorpusFacts:
-    """What the plan needs to know of the texts, in tokens of the chosen tokenizer."""
+    """What the plan needs to know of the texts, in tokens of the chosen tokenizer.
+
+    `ngrams`: how predictable the text is, for expectations: so many training tokens were counted, and the held-out text
+    then has so many bits a byte under their unigrams, bigrams and trigrams; smallest count first.
+    """
 
     train_tokens: int
     validation_tokens: int
@@ -33,6 +40,22 @@ class CorpusFacts:
     bytes: int
     vocab_size: int
     same_book: bool = False
+    bytes_per_token: float = 0.0
+    ngrams: tuple[tuple[int, tuple[float, ...]], ...] = ()
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What a shape can be judged by before it is trained.
+
+    `expected_bits` gives the bits a byte it is expected to end with, None where nothing of that size was recorded;
+    `tokens` how many it would see (None: the length is not in minutes), `fits` whether it fits into memory.
+    """
+
+    expected_bits: Callable[[ModelConfig], float | None]
+    tokens: Callable[[ModelConfig], float] | None
+    fits: Callable[[ModelConfig], bool]
 
 
 class Choices:
@@ -50,36 +73,40 @@ class Choices:
         return planned
 
 
-def choose_shape(
-    settings: Settings, facts: CorpusFacts, machine: Machine, rate: float, minutes: float | None, c: Choices
-) -> ModelConfig:
-    """The largest of the sensible shapes that the time lets see enough tokens, and that the text does not starve."""
+def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge: Judge, c: Choices) -> ModelConfig:
+    """The sensible shape that is expected to end best; beyond what was recorded, the largest that sees enough tokens."""
     wish = settings.model
     context = _context(settings, facts, machine, c)
-    budget = rate * 60.0 * minutes * 0.8 if minutes is not None else None
-    candidates = _candidates(settings)
-    chosen = candidates[0]
-    reason = "the smallest shape"
-    for depth, width in candidates:
-        candidate = _configuration(settings, facts, context, depth, width)
-        weights = parameters(candidate)
-        if weights > max(facts.train_tokens, 100_000) * 4:
-            break
-        if budget is not None and budget / flops_per_token(candidate) < TOKENS_A_WEIGHT * weights:
-            break
-        if budget is None and weights > facts.train_tokens / 2 and (depth, width) != SHAPES[1]:
-            break
-        chosen = (depth, width)
-        reason = "the largest shape that this text and this time can teach"
-    depth = c.take("n_layer", wish.n_layer, chosen[0], reason)
-    width = c.take("n_embd", wish.n_embd, chosen[1], reason)
-    model = _configuration(settings, facts, context, depth, width)
+    shapes = [_configuration(settings, facts, context, *one) for one in _candidates(settings)]
+    most = MOST_WEIGHTS_A_TOKEN * max(facts.train_tokens, 100_000)
+    fitting = [one for one in shapes if judge.fits(one) and parameters(one) <= most] or shapes[:1]
+    model, reason = _best(fitting, judge) if judge.tokens else _taught_by_text(fitting, facts)
+    c.take("n_layer", wish.n_layer, model.n_layer, reason)
+    c.take("n_embd", wish.n_embd, model.n_embd, reason)
     c.take("n_head", wish.n_head, model.n_head, f"heads of {model.head_dim}")
     c.take("n_kv_head", wish.n_kv_head, model.n_kv_head, "one for each head")
     c.take("n_inner", wish.n_inner, model.n_inner, "the family's usual ratio to n_embd")
     tied = "as the stock architecture" if model.is_gpt else "embedding and head share one matrix from 16,384 entries on"
     c.take("tie_embeddings", wish.tie_embeddings, model.tie_embeddings, tied)
     return model
+
+
+def _best(shapes: list[ModelConfig], judge: Judge) -> tuple[ModelConfig, str]:
+    """The shape with the lowest expectation, unless the largest one that sees enough tokens is beyond all records."""
+    assert judge.tokens is not None
+    seeing = [one for one in shapes if judge.tokens(one) >= TOKENS_A_WEIGHT * parameters(one)]
+    largest = max(seeing or shapes[:1], key=parameters)
+    expected = [(bits, one) for one in shapes if (bits := judge.expected_bits(one)) is not None]
+    if not expected or judge.expected_bits(largest) is None:
+        return largest, f"the largest shape that sees {TOKENS_A_WEIGHT} tokens for each weight in this time"
+    bits, best = min(expected, key=lambda pair: (pair[0], parameters(pair[1])))
+    return best, f"of {len(expected)} shapes the one with the lowest expectation, {bits:.2f} bits a byte"
+
+
+def _taught_by_text(shapes: list[ModelConfig], facts: CorpusFacts) -> tuple[ModelConfig, str]:
+    """For a run in steps or epochs, whose time is not known: the largest shape with two training tokens a weight."""
+    taught = [one for one in shapes if parameters(one) <= facts.train_tokens / 2]
+    return (taught or shapes[:1])[-1], "the largest shape that has half as many weights as the text has tokens"
 
 
 def _candidates(settings: Settings) -> list[tuple[int, int]]:

@@ -4,11 +4,19 @@ from bajka.tokenizer.kinds import END_OF_TEXT, QWEN2, Kind
 from bajka.tokenizer.report import TokenizerFigures, TokenizerReport, gguf_note, tokenizer_report
 from bajka.tokenizer.stream import TextStream
 from bajka.tokenizer.tokenizer import Tokenizer
-from bajka.tokenizer.train import TRAINED_TO_SIZE, choose_vocab_size, train_tokenizer
+from bajka.tokenizer.train import (
+    SIZES,
+    TRAINED_TO_SIZE,
+    choose_vocab_size,
+    largest_size,
+    shortened,
+    train_tokenizer,
+)
 
 __all__ = [
     "END_OF_TEXT",
     "QWEN2",
+    "SIZES",
     "TRAINED_TO_SIZE",
     "Kind",
     "TextStream",
@@ -17,6 +25,8 @@ __all__ = [
     "TokenizerReport",
     "choose_vocab_size",
     "gguf_note",
+    "largest_size",
+    "shortened",
     "tokenizer_report",
     "train_tokenizer",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 
 import tokenizers
@@ -30,6 +31,9 @@ _BOUNDED_QWEN2 = (
 """The same words, but those of more than 256 characters in parts: merging inside them takes quadratic time, and a line
 of a million spaces is too much for the regular expression."""
 
+SIZES = (512, 1024, 2048, 4096, 8192, 16_384)
+"""Sizes of vocabularies that are chosen among."""
+
 _SIZES = ((100_000, 512), (500_000, 1024), (2_000_000, 2048), (20_000_000, 4096), (200_000_000, 8192))
 _LARGEST = 16_384
 
@@ -41,6 +45,27 @@ def choose_vocab_size(corpus_bytes: int) -> tuple[int, str]:
     )
     size = next((size for limit, size in _SIZES if corpus_bytes < limit), _LARGEST)
     return size, f"{megabytes}: enough to see each of {size:,} entries often, and a small head is fast"
+
+
+def largest_size(corpus_bytes: int) -> int:
+    """The largest vocabulary worth a thought for so many bytes of text: two sizes above the usual one."""
+    usual, _ = choose_vocab_size(corpus_bytes)
+    return SIZES[min(SIZES.index(usual) + 2, len(SIZES) - 1)]
+
+
+def shortened(tokenizer: Tokenizer, vocab_size: int) -> Tokenizer:
+    """The tokenizer that `train_tokenizer` would have given for a smaller `vocab_size` and the same texts ("bpe" alone).
+
+    Byte pair encoding adds one pair after another, so that the first entries of a large vocabulary are the small one.
+    """
+    assert tokenizer.kind == "bpe"
+    assert not tokenizer.markers
+    page = json.loads(tokenizer.backend.to_str())
+    model = page["model"]
+    kept = {token: number for token, number in model["vocab"].items() if number < vocab_size}
+    first = len(model["vocab"]) - len(model["merges"])  # before all merges: the marker and the bytes
+    model["vocab"], model["merges"] = kept, model["merges"][: max(0, vocab_size - first)]
+    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(page)))
 
 
 def train_tokenizer(

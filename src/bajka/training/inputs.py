@@ -4,24 +4,24 @@ the main one are the matter of `mixed`."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from bajka.config import Settings
-from bajka.corpus import Corpus, Split, Template, read_corpus, split_documents
+from bajka.corpus import Corpus, Split, read_corpus, split_documents
 from bajka.errors import CorpusError, SettingsError
 from bajka.planning.plan import CorpusFacts
 from bajka.progress import Progress, silent
-from bajka.tokenizer import TRAINED_TO_SIZE, Tokenizer, choose_vocab_size, gguf_note, train_tokenizer
+from bajka.tokenizer import TRAINED_TO_SIZE, Tokenizer
 from bajka.tokens.foreign import is_token_folder, open_foreign_bins
-from bajka.tokens.mixture import PARTS, weights_of
 from bajka.tokens.prepare import prepare
 from bajka.tokens.store import TokenData, open_token_data
+from bajka.training.corpus_facts import facts_of
+from bajka.training.vocabulary import ChooseSize, make_tokenizer
 
 Say = Callable[[str], None]
 
@@ -61,23 +61,7 @@ class Inputs:
     def facts(self) -> CorpusFacts:
         """Counts for the plan."""
         others = [one.data for one in self.trained]
-        return facts_of(self.data, others, [one.share for one in self.trained])
-
-
-def facts_of(data: TokenData, others: Sequence[TokenData], shares: Sequence[float]) -> CorpusFacts:
-    """Counts for the plan, when training reads `others` too, in `shares`.
-
-    Training tokens and documents are what passes by while the main texts are read once: that is an epoch.
-    """
-    main = weights_of(shares)[0] / PARTS
-    return CorpusFacts(
-        train_tokens=round(len(data.train) / main),
-        validation_tokens=len(data.validation),
-        documents=round(len(data.train.starts) / main),
-        bytes=data.validation.bytes + sum(one.train.bytes for one in (data, *others)),
-        vocab_size=data.vocab_size,
-        same_book=bool(data.meta.get("split", {}).get("same_book")),
-    )
+        return facts_of(self.data, others, [one.share for one in self.trained], self.tokenizer)
 
 
 def name_of(settings: Settings) -> str:
@@ -99,12 +83,18 @@ def name_after(texts: str) -> str:
 
 
 def prepare_inputs(
-    settings: Settings, *, parent: Path, say: Say, tokenizer: Tokenizer | None = None, progress: Progress = silent
+    settings: Settings,
+    *,
+    parent: Path,
+    say: Say,
+    tokenizer: Tokenizer | None = None,
+    choose: ChooseSize | None = None,
+    progress: Progress = silent,
 ) -> Inputs:
     """Read the texts, split them, make or take the tokenizer, encode; a folder of token files is taken as it is.
 
-    `tokenizer` overrules the settings (that of the weights training starts from). Cleaned texts and ids go to folders
-    of `parent`.
+    `tokenizer` overrules the settings (that of the weights training starts from), `choose` is that of `make_tokenizer`.
+    Cleaned texts and ids go to folders of `parent`.
     """
     texts = settings.corpus.texts
     if len(texts) == 1 and is_token_folder(Path(texts[0]).expanduser()):
@@ -112,7 +102,7 @@ def prepare_inputs(
     name = name_of(settings)
     corpus, split = read_and_split(settings, say, keep=parent / name, progress=progress)
     if tokenizer is None:
-        tokenizer = make_tokenizer(settings, [split], say)
+        tokenizer = make_tokenizer(settings, [split], say, choose=choose)
     sources = {"texts": list(texts), "files": len(corpus.files), "documents": len(corpus.documents)}
     data = prepare(split, tokenizer, parent=parent, name=name, sources=sources, progress=progress)
     say_sizes(data, say)
@@ -175,28 +165,6 @@ def read_texts(settings: Settings, say: Say, *, keep: Path | None = None, progre
     for reason, count in corpus.left_out.items():
         say(f"Left out: {count:,} documents, {reason}.")
     return corpus
-
-
-def make_tokenizer(settings: Settings, splits: Sequence[Split], say: Say) -> Tokenizer:
-    """The tokenizer of a new run: trained on the training sides alone, or taken from where the settings say."""
-    wanted = settings.tokenizer
-    size, reason = choose_vocab_size(sum(split.train_bytes for split in splits))
-    if wanted.vocab_size is not None:
-        size, reason = wanted.vocab_size, "you set it"
-    documents = chain.from_iterable(split.train for split in splits)
-    tokenizer = train_tokenizer(wanted, (document.text for document in documents), vocab_size=size, say=say)
-    if wanted.tokenizer not in TRAINED_TO_SIZE:
-        say(f"Tokenizer: {wanted.tokenizer}, {tokenizer.vocab_size:,} entries.")
-    elif tokenizer.vocab_size < size:
-        say(f"Vocabulary: {tokenizer.vocab_size:,} entries; {size:,} were wanted ({reason}), the text has no more.")
-    else:
-        say(f"Vocabulary: {tokenizer.vocab_size:,} entries ({reason}).")
-    if note := gguf_note(tokenizer):
-        say(note)
-    if settings.corpus.template:
-        template = Template.parse(settings.corpus.template)
-        tokenizer = tokenizer.with_markers(template.markers, template=template.source)
-    return tokenizer
 
 
 def given_tokens(folder: Path, settings: Settings, tokenizer: Tokenizer | None, say: Say) -> Inputs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from bajka.coaching.facts import text_facts
 from bajka.config import Settings
 from bajka.distributed import World
 from bajka.errors import RunError
-from bajka.hardware import Machine, check_memory, find_machine, matmul_rate
+from bajka.hardware import Machine, find_machine
 from bajka.model.transformer import Transformer
-from bajka.planning.plan import Plan, describe, make_plan
+from bajka.planning.plan import CorpusFacts, Plan, describe
 from bajka.planning.schedule import Patience, Plateau
+from bajka.planning.wishes import check_fit
 from bajka.settings import wishes
 from bajka.tokenizer import Tokenizer
 from bajka.training.average import Average
@@ -30,6 +32,7 @@ from bajka.training.clock import Clock
 from bajka.training.inputs import Inputs
 from bajka.training.life import Life, comparable, resumed_settings
 from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
+from bajka.training.planner import Planner
 from bajka.training.pulse import died_of_memory
 from bajka.training.saving import restore
 from bajka.training.session import Session
@@ -53,7 +56,7 @@ def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
     settings = life.settings
     machine = find_machine(settings.hardware)
     base = load_model(settings.train.from_model) if settings.train.from_model else None
-    document = world.first(lambda: _prepare(life, machine, base, log, world))
+    document = world.first(lambda: _prepare(life, machine, base, log, clock, world))
     tokenizer = None if base is None else base.tokenizer.with_start()
     inputs = open_all(settings, document["data"], tokenizer=tokenizer, say=lambda line: None)
     model = Transformer(Plan.from_dict(document["plan"]).model)
@@ -64,26 +67,33 @@ def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
     return _session(life, document, machine, inputs, model, log, clock, world)
 
 
-def _prepare(life: Life, machine: Machine, base: LoadedModel | None, log: Log, world: World) -> dict[str, Any]:
+def _prepare(
+    life: Life, machine: Machine, base: LoadedModel | None, log: Log, clock: Clock, world: World
+) -> dict[str, Any]:
     """Prepare the data and make the plan; gives what plan.json holds. Nothing of the run is written before all is well."""
     settings, run = life.settings, life.run
     log.say(f"Machine: {machine.name}, {machine.precision}.")
-    inputs = prepare_all(settings, parent=data_folder(run), say=log.say, base=base, progress=log.view.working)
-    rate = matmul_rate(machine.device, machine.dtype)
-    plan = make_plan(
+    imported = None if base is None else base.model.config
+    planner = Planner.measuring(settings, machine, elapsed=clock.seconds, imported=imported)
+    inputs = prepare_all(
         settings,
-        inputs.facts,
-        machine,
-        matmul_rate=rate,
-        imported=None if base is None else base.model.config,
+        parent=data_folder(run),
+        say=log.say,
+        base=base,
+        choose=planner.choose_size,
+        progress=log.view.working,
     )
+    facts = inputs.facts
+    plan = planner.plan(facts)
     need = plan.expected_memory_bytes
     if wants_shards_here(settings.hardware.shard, need, machine, world):
         need = sharded_memory(need, plan.model, processes=world.size)
-    check_memory(need, machine, what="Training this model")
-    for line in describe(plan):
+    check_fit(plan, need, machine, imported=base is not None)
+    for line in describe(plan, now=datetime.now()):
         log.say(line)
-    document = _plan_document(plan, inputs, machine, settings) | {"matmul_rate": round(rate)}
+    rate = planner.rates.product_rate(machine.precision, 512)
+    document = _plan_document(plan, inputs, facts, machine, settings)
+    document |= {"matmul_rate": round(rate), "rates": planner.rates.as_dict()}
     run.write_settings(settings)
     run.write_plan(document)
     run.forget_after(-1)
@@ -104,14 +114,16 @@ def data_folder(run: RunFolder) -> Path:
     return (parent.parent if parent.name == "runs" else parent) / "data"
 
 
-def _plan_document(plan: Plan, inputs: Inputs, machine: Machine, settings: Settings) -> dict[str, Any]:
+def _plan_document(
+    plan: Plan, inputs: Inputs, facts: CorpusFacts, machine: Machine, settings: Settings
+) -> dict[str, Any]:
     return {
         "plan": plan.as_dict(),
         "machine": asdict(machine),
         "data": {
             **folders_of(inputs),
             "texts": [_absolute(one) for one in settings.corpus.texts],
-            **asdict(inputs.facts),
+            **asdict(facts),
             "content_bytes": inputs.data.validation.bytes,
             **text_facts(inputs.data.train, inputs.tokenizer.vocab_size),
         },

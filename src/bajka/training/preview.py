@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import tomli_w
 
 from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.config import Settings
-from bajka.hardware import find_machine, matmul_rate
-from bajka.planning.plan import CorpusFacts, Plan, describe, make_plan
+from bajka.hardware import find_machine
+from bajka.planning.plan import CorpusFacts, Plan, describe
+from bajka.planning.wishes import check_fit
 from bajka.progress import Progress, silent
 from bajka.settings import SECTION_OF, wishes
 from bajka.tokenizer import Tokenizer
 from bajka.tokens.store import TokenData, token_set
+from bajka.training.corpus_facts import facts_of
 from bajka.training.earlier import check_replay, check_wished_tokenizer
-from bajka.training.inputs import facts_of, given_tokens, make_tokenizer
+from bajka.training.inputs import given_tokens
+from bajka.training.planner import Planner
 from bajka.training.sources import Source, read_source, sources_of, voice, without_leaks
+from bajka.training.vocabulary import make_tokenizer
 
 
 def preview(settings: Settings, *, say: Callable[[str], None], progress: Progress = silent) -> Plan:
     """The plan of `train` with these settings, said with its reasons."""
+    began = time.monotonic()
     machine = find_machine(settings.hardware)
     say(f"Machine: {machine.name}, {machine.precision}.")
     base = load_model(settings.train.from_model) if settings.train.from_model else None
     check_replay(settings)
     if base is not None:
         check_wished_tokenizer(settings, base)
-    facts = _facts(settings, base, say, progress)
+    imported = base.model.config if base else None
+    planner = Planner.measuring(settings, machine, elapsed=lambda: time.monotonic() - began, imported=imported)
+    facts = _facts(settings, base, planner, say, progress)
     say(f"Training: {facts.train_tokens:,} tokens. Validation: {facts.validation_tokens:,} tokens.")
-    rate = matmul_rate(machine.device, machine.dtype)
-    plan = make_plan(settings, facts, machine, matmul_rate=rate, imported=base.model.config if base else None)
-    for line in describe(plan):
+    plan = planner.plan(facts)
+    check_fit(plan, plan.expected_memory_bytes, machine, imported=base is not None)
+    for line in describe(plan, now=datetime.now()):
         say(line)
     return plan
 
 
-def _facts(settings: Settings, base: LoadedModel | None, say: Callable[[str], None], progress: Progress) -> CorpusFacts:
+def _facts(
+    settings: Settings, base: LoadedModel | None, planner: Planner, say: Callable[[str], None], progress: Progress
+) -> CorpusFacts:
     """Counts of all that training reads, encoded in memory."""
     sources = [one for one in sources_of(settings) if one.kind != "watched"]
     sources = [read_source(one, settings, voice(one, say), parent=None, progress=progress) for one in sources]
@@ -46,10 +57,12 @@ def _facts(settings: Settings, base: LoadedModel | None, say: Callable[[str], No
     tokenizer = base.tokenizer.with_start() if base else None
     if tokenizer is None and sources[0].given:
         tokenizer = given_tokens(sources[0].given, settings, None, say).tokenizer
-    tokenizer = tokenizer or make_tokenizer(settings, [one.split for one in sources if one.split], say)
+    if tokenizer is None:
+        splits = [one.split for one in sources if one.split]
+        tokenizer = make_tokenizer(settings, splits, say, choose=planner.choose_size)
     data = [_encoded(one, tokenizer, settings) for one in sources]
     replayed = [settings.train.replay] if settings.train.replay else []
-    return facts_of(data[0], data[1:], [one.share for one in sources[1:]] + replayed)
+    return facts_of(data[0], data[1:], [one.share for one in sources[1:]] + replayed, tokenizer)
 
 
 def _encoded(source: Source, tokenizer: Tokenizer, settings: Settings) -> TokenData:

@@ -1,0 +1,94 @@
+"""How often and on how much a run is evaluated: everything that is not training costs at most a twentieth of the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bajka.config import Settings
+from bajka.model import ModelConfig
+from bajka.model.estimate import parameters
+from bajka.planning.machine import Speed
+from bajka.planning.shape import Choices, CorpusFacts
+
+SHARE = 0.05
+"""Share of the time that evaluations, samples and saves may take."""
+
+_OFTEN = (20, 16, 12, 10, 8, 6, 5, 4)  # evaluations a run, the first one before all steps included
+_FEW = 64  # windows below which fewer, larger evaluations are better
+_LEAST = 32
+_FORWARD = 0.4  # of a training step's time a window, a third, and no fused loss: a first rule
+_OPERATIONS_A_TOKEN = 60.0  # started for a block when one token is written
+_DISK = 150e6  # bytes/s of a save: hashing, writing, fsync (a first rule for a slow disk)
+_SAMPLED = 3 * 32  # tokens beside the longest sample: their prompts, and measuring the speed of writing
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Steps between evaluations, validation windows of each, and the share of the run's time they are expected to take."""
+
+    every_steps: int
+    windows: int
+    share: float
+
+
+def plan_looks(
+    settings: Settings,
+    facts: CorpusFacts,
+    model: ModelConfig,
+    speed: Speed,
+    *,
+    steps: int,
+    batch: int,
+    in_minutes: bool,
+    c: Choices,
+) -> Looks:
+    """Evaluations of a run of so many steps; what the person set is kept, whatever it costs.
+
+    Only a run in minutes is evaluated by the measured speed: one in steps is the same whenever it is made again.
+    """
+    seconds = steps * speed.step_seconds(model, batch)
+    whole = validation_windows(facts, model)
+    a_window = _FORWARD * speed.step_seconds(model, batch, eager=True) / batch
+    beside = beside_seconds(settings, model, speed)
+    if in_minutes:
+        often, windows = _affordable(SHARE * seconds, beside, 2 * a_window, whole)
+        every = max(1, -(-steps // (often - 1)))
+    else:
+        often, windows = _OFTEN[0], min(whole, max(_LEAST, int(SHARE * steps * batch / _FORWARD / _OFTEN[0] / 2)))
+        every = max(10, readable(steps / often))
+    wish = settings.evaluation
+    why = "all of the validation text" if windows == whole else "what a twentieth of the run can pay for"
+    windows = min(c.take("evaluation_windows", wish.evaluation_windows, windows, why), whole)
+    why = f"about {often} times a run, which costs at most a twentieth of it"
+    every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, why)
+    share = (steps // every + 1) * (beside + 2 * a_window * windows) / max(seconds, 1e-9)
+    return Looks(every, windows, share)
+
+
+def readable(value: float) -> int:
+    """A number that is easy to read: 1, 2 or 5 times a power of ten, or a multiple of it."""
+    if value < 10:
+        return max(1, round(value))
+    unit = 10 ** (len(str(int(value))) - 1)
+    return max(unit, round(value / unit) * unit)
+
+
+def _affordable(budget: float, beside: float, a_window: float, whole: int) -> tuple[int, int]:
+    """How often, and on how many windows, within `budget` seconds: rather fewer times than on very few windows."""
+    for often in _OFTEN:
+        windows = int((budget / often - beside) / a_window)
+        if windows >= min(whole, _FEW):
+            return often, min(whole, windows)
+    return _OFTEN[-1], min(whole, max(_LEAST, windows))
+
+
+def validation_windows(facts: CorpusFacts, model: ModelConfig) -> int:
+    """All windows of the validation text; the sample of the training text never has more."""
+    return max(1, -(-(facts.validation_tokens - 1) // model.context_length))
+
+
+def beside_seconds(settings: Settings, model: ModelConfig, speed: Speed) -> float:
+    """Seconds of what comes with an evaluation: samples, written token by token, and a save."""
+    tokens = settings.sample.max_new_tokens + _SAMPLED
+    a_token = model.n_layer * _OPERATIONS_A_TOKEN * speed.rates.dispatch + parameters(model) / speed.rates.elementwise
+    return tokens * a_token + 12 * parameters(model) / _DISK

@@ -1,0 +1,88 @@
+"""What lies ahead of a run: the tokens that its time allows, the bits per byte they bring, and what more would bring."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from bajka.config import Settings
+from bajka.model import ModelConfig
+from bajka.planning.expectation import Case, Evidence, Expectation, case_of, evidence, expected_bits, halfwidth
+from bajka.planning.looks import SHARE
+from bajka.planning.machine import COMPILE_SECONDS, Speed, plan_batch
+from bajka.planning.shape import CorpusFacts
+
+LAST_SECONDS = 2.0
+"""Kept for the last evaluation and save of a run in minutes: a first rule."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A text, wishes and a speed; `seconds` are those left for training (None: the length is not in minutes).
+
+    `fresh` says that training begins from random weights: only for such runs there is a record to judge by.
+    """
+
+    facts: CorpusFacts
+    settings: Settings
+    speed: Speed
+    seconds: float | None
+    fresh: bool = True
+
+    def tokens(self, model: ModelConfig) -> float | None:
+        """Training tokens that the time allows, evaluations and compiling subtracted; None without a time."""
+        if self.seconds is None:
+            return None
+        compiling = COMPILE_SECONDS.get(self.speed.machine.kind, 60.0) if self.speed.compiled else 0.0
+        training = max(0.2 * self.seconds, self.seconds - compiling - LAST_SECONDS) / (1 + SHARE)
+        return training * self.speed.tokens_per_second(model, self.batch(model))
+
+    def batch(self, model: ModelConfig) -> int:
+        """Sequences of a step, as far as they are known before the shape is."""
+        minutes = None if self.seconds is None else self.seconds / 60
+        windows = max(1, self.facts.train_tokens // model.context_length)
+        planned = plan_batch(self.speed.machine, minutes, model.context_length, windows)
+        return self.settings.train.global_batch_size or planned
+
+    def bits(self, model: ModelConfig) -> float | None:
+        """Bits a byte that a new model of this shape is expected to end with; None beyond what was recorded."""
+        tokens = self.tokens(model)
+        case = None if tokens is None else self._case(model, tokens)
+        return None if case is None else expected_bits(case, evidence())
+
+    def expectation(self, model: ModelConfig, tokens: float) -> Expectation | None:
+        """The expectation of a run that sees so many `tokens`; None where there is no record of anything like it."""
+        case = self._case(model, tokens)
+        if case is None:
+            return None
+        found = evidence()
+        bits = expected_bits(case, found)
+        more_time = expected_bits(replace(case, tokens=2 * tokens, ngrams=self._ngrams(2 * tokens)), found)
+        twice = replace(self.facts, train_tokens=2 * self.facts.train_tokens)
+        more_text = expected_bits(case_of(twice, model, tokens), found)
+        return _expectation(bits, min(bits, more_time), min(bits, more_text), self.facts.bytes_per_token, found)
+
+    def _case(self, model: ModelConfig, tokens: float) -> Case | None:
+        if not self.fresh or not self.facts.ngrams or self.settings.train.windows != "packed":
+            return None
+        case = case_of(self.facts, model, tokens)
+        return case if evidence().covers(case) else None
+
+    def _ngrams(self, tokens: float) -> tuple[float, ...]:
+        from bajka.planning.expectation import ngrams_at
+
+        return ngrams_at(self.facts, min(tokens, self.facts.train_tokens))
+
+
+def _expectation(
+    bits: float, more_time: float, more_text: float, bytes_per_token: float, found: Evidence
+) -> Expectation:
+    nats = math.log(2) * bytes_per_token
+    low, high = bits * (1 - halfwidth(found)), bits * (1 + halfwidth(found))
+    return Expectation(
+        bits_per_byte={"low": round(low, 4), "high": round(high, 4)},
+        loss={"low": round(low * nats, 4), "high": round(high * nats, 4)},
+        twice_time=round(more_time, 4),
+        twice_text=round(more_text, 4),
+        limit="text" if more_text < more_time else "time",
+    )

@@ -1,0 +1,34 @@
+"""Evaluations cost at most a twentieth of a run in minutes, and what the person set is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from test_plan import TEXT, plan_of
+
+MUCH = replace(TEXT, train_tokens=20_000_000, validation_tokens=1_000_000, bytes=80_000_000)
+
+
+@pytest.mark.parametrize("minutes", [2, 10, 60, 600])
+@pytest.mark.parametrize("facts", [TEXT, MUCH])
+def test_evaluations_samples_and_saves_take_at_most_a_twentieth(minutes: float, facts: object) -> None:
+    plan = plan_of(facts, minutes=minutes)  # type: ignore[arg-type]
+    assert 0 < plan.evaluation_share <= 0.055
+    assert plan.expected_steps / plan.evaluate_every_steps >= 3
+
+
+def test_long_runs_look_at_the_whole_validation_text_twenty_times() -> None:
+    plan = plan_of(minutes=600)
+    assert plan.evaluation_windows == -(-(TEXT.validation_tokens - 1) // plan.model.context_length)
+    assert plan.expected_steps / plan.evaluate_every_steps == pytest.approx(19, abs=1)
+
+
+def test_wishes_are_kept_whatever_they_cost() -> None:
+    plan = plan_of(minutes=2, evaluate_every_steps=1, evaluation_windows=100)
+    assert (plan.evaluate_every_steps, plan.evaluation_windows) == (1, 100)
+    assert plan.evaluation_share > 0.5
+
+
+def test_long_samples_are_part_of_the_cost() -> None:
+    assert plan_of(minutes=10, max_new_tokens=2000).evaluate_every_steps > plan_of(minutes=10).evaluate_every_steps

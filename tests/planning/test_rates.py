@@ -1,0 +1,68 @@
+"""The time of a step: rates between measured widths, and real steps that correct what is modelled."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bajka.model import ModelConfig
+from bajka.model.memory import Load
+from bajka.planning.rates import Rates, StepTime
+from tiny import tiny_config
+
+RATES = Rates({"bf16": {64: 1e11, 256: 4e11}, "fp32": {64: 5e10, 256: 1e11}}, elementwise=1e9, dispatch=4e-6)
+LOAD = Load(bytes_per_activation=2, optimizer="muon", device="cpu")
+
+
+def shape(**changes: int) -> ModelConfig:
+    return tiny_config("modern").model_copy(update=changes)
+
+
+def real_step(model: ModelConfig, seconds: float) -> StepTime:
+    modelled = RATES.modelled(model, 8, LOAD, "bf16")
+    return StepTime(model.n_layer, model.n_embd, model.vocab_size, model.context_length, 8, "bf16", seconds, modelled)
+
+
+@pytest.mark.parametrize(("width", "rate"), [(64, 1e11), (128, 2e11), (256, 4e11), (32, 1e11), (1024, 4e11)])
+def test_the_rate_of_a_product_lies_between_those_of_measured_widths(width: int, rate: float) -> None:
+    assert RATES.product_rate("bf16", width) == pytest.approx(rate)
+
+
+def test_a_step_takes_longer_with_more_of_anything() -> None:
+    base = RATES.step_seconds(shape(), 8, LOAD, "bf16")
+    for changes in ({"n_layer": 9}, {"vocab_size": 9999}, {"n_inner": 999}, {"context_length": 99}):
+        assert RATES.step_seconds(shape(**changes), 8, LOAD, "bf16") > base
+    assert RATES.step_seconds(shape(), 16, LOAD, "bf16") > base
+    assert RATES.step_seconds(shape(), 8, LOAD, "fp32") > base
+    adamw = Load(bytes_per_activation=2, optimizer="adamw", device="cpu")
+    assert RATES.step_seconds(shape(), 8, adamw, "bf16") < base
+
+
+def test_a_shape_that_was_measured_takes_what_it_took() -> None:
+    rates = RATES.with_step(real_step(shape(), 3.0), seconds=6.0)
+    assert rates.knows(shape(), 8, "bf16")
+    assert rates.step_seconds(shape(), 8, LOAD, "bf16") == pytest.approx(3.0, rel=1e-6)
+    assert rates.seconds == 6.0
+
+
+def test_a_neighbour_of_a_measured_shape_is_corrected_alike() -> None:
+    near, measured = shape(n_layer=3), shape()
+    ratio = 2.5
+    rates = RATES.with_step(real_step(measured, ratio * RATES.modelled(measured, 8, LOAD, "bf16")), seconds=1.0)
+    assert rates.step_seconds(near, 8, LOAD, "bf16") == pytest.approx(ratio * RATES.modelled(near, 8, LOAD, "bf16"))
+    assert not rates.knows(near, 8, "bf16")
+
+
+def test_of_two_measured_shapes_each_keeps_its_own_time() -> None:
+    small, large = shape(), shape(n_layer=12, vocab_size=4096)
+    rates = RATES.with_step(real_step(small, 1.0), seconds=1).with_step(real_step(large, 50.0), seconds=1)
+    assert rates.step_seconds(small, 8, LOAD, "bf16") == pytest.approx(1.0, rel=0.01)
+    assert rates.step_seconds(large, 8, LOAD, "bf16") == pytest.approx(50.0, rel=0.01)
+
+
+def test_rates_are_json() -> None:
+    rates = RATES.with_step(real_step(shape(), 1.0), seconds=1)
+    page = rates.as_dict()
+    assert json.loads(json.dumps(page)) == page
+    assert page["steps"][0]["seconds"] == 1.0

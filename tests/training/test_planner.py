@@ -1,0 +1,129 @@
+"""Measuring a machine and planning with it: bounded in time, stable with given rates, vocabularies compared."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bajka.config import HardwareSettings
+from bajka.corpus import read_corpus, split_documents
+from bajka.corpus.tales import write_tales
+from bajka.hardware import find_machine
+from bajka.planning.rates import Rates
+from bajka.planning.shape import CorpusFacts
+from bajka.settings import settings_with
+from bajka.tokenizer import train_tokenizer
+from bajka.training.measuring import measure_machine, measure_step, measuring_seconds
+from bajka.training.planner import Planner
+from bajka.training.preview import preview, settings_page
+
+RATES = Rates({"bf16": {64: 1e11, 512: 3e11}, "fp32": {64: 5e10, 512: 1e11}}, elementwise=1e9, dispatch=4e-6)
+FACTS = CorpusFacts(
+    train_tokens=300_000,
+    validation_tokens=30_000,
+    documents=500,
+    bytes=1_200_000,
+    vocab_size=2048,
+    bytes_per_token=3.5,
+    ngrams=((75_000, (3.2, 2.6, 2.5)), (300_000, (3.2, 2.4, 2.2))),
+)
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "tales.txt"
+    path.write_text("\n\n".join(write_tales(1500)), encoding="utf-8")
+    return path
+
+
+def planner(texts: Path, **wishes: Any) -> Planner:
+    settings = settings_with(texts=[str(texts)], threads=1, **wishes)
+    return Planner(settings, find_machine(settings.hardware), RATES, elapsed=lambda: 3.0)
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(None, 0.5), (0.5, 1.5), (1, 3.0), (2, 4.0), (600, 4.0)])
+def test_measuring_takes_at_most_a_twentieth_of_the_time_and_four_seconds(
+    minutes: float | None, seconds: float
+) -> None:
+    assert measuring_seconds(minutes) == seconds
+
+
+def test_a_machine_has_a_rate_for_each_precision_that_is_fast_on_it() -> None:
+    machine = find_machine(HardwareSettings(threads=1))
+    rates = measure_machine(machine, seconds=0.1)
+    assert {"fp32", machine.precision} <= set(rates.products)
+    assert all(1e8 < rate < 1e16 for of in rates.products.values() for rate in of.values())
+    assert 1e6 < rates.elementwise < 1e13
+    assert 1e-8 < rates.dispatch < 1e-2
+    assert 0 < rates.seconds < 5
+
+
+def test_a_real_step_is_measured_and_leaves_nothing_behind(texts: Path) -> None:
+    one = planner(texts, steps=50, n_layer=1, n_embd=64, context_length=64, global_batch_size=4)
+    plan = one._plan(FACTS, 0.0)
+    drawn = torch.get_rng_state()
+    step = measure_step(plan, one.machine, RATES, seconds=1.0)
+    assert step is not None
+    assert 1e-4 < step.seconds < 5
+    assert step.is_of(plan.model, plan.micro_batch_size, one.machine.precision)
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_a_step_that_would_take_too_long_is_not_made(texts: Path) -> None:
+    one = planner(texts, steps=50, n_layer=12, n_embd=768)
+    began = time.perf_counter()
+    assert measure_step(one._plan(FACTS, 0.0), one.machine, RATES, seconds=0.1) is None
+    assert time.perf_counter() - began < 2
+
+
+def test_with_given_rates_nothing_is_measured_and_the_plan_is_the_same(texts: Path) -> None:
+    first, second = planner(texts, minutes=3), planner(texts, minutes=3)
+    assert first.plan(FACTS) == second.plan(FACTS)
+    assert first.rates == RATES
+
+
+def test_a_planner_that_measures_knows_the_step_of_what_it_chose(texts: Path) -> None:
+    settings = settings_with(texts=[str(texts)], threads=1, minutes=2)
+    one = Planner.measuring(settings, find_machine(settings.hardware), elapsed=lambda: 3.0)
+    plan = one.plan(FACTS)
+    knows = one.rates.knows(plan.model, plan.micro_batch_size, one.machine.precision)
+    assert knows or one.rates.seconds > 1  # on a machine that is busy with other things there may be no time left
+    assert one.rates.seconds < 10
+
+
+def test_the_vocabulary_with_the_lowest_expectation_is_chosen(texts: Path) -> None:
+    one = planner(texts, minutes=3, tokenizer="bpe")
+    split = split_documents(read_corpus(one.settings.corpus, one.settings.cleaning), one.settings.corpus)
+    large = train_tokenizer(one.settings.tokenizer, (document.text for document in split.train), vocab_size=4096)
+    facts = one._facts_by_size(large, [split])
+    assert {512, 1024} <= set(facts)
+    assert facts[1024].train_tokens < facts[512].train_tokens
+    size, reason = one.choose_size(large, [split])
+    assert size in facts
+    bits = {name: one._expected(of) for name, of in facts.items()}
+    expected = {name: found for name, found in bits.items() if found is not None}
+    if expected:
+        assert size == min(expected, key=lambda name: expected[name])
+        assert "fewest bits a byte" in reason
+
+
+def test_a_run_in_steps_takes_the_usual_vocabulary(texts: Path) -> None:
+    one = planner(texts, steps=30)
+    split = split_documents(read_corpus(one.settings.corpus, one.settings.cleaning), one.settings.corpus)
+    large = train_tokenizer(one.settings.tokenizer, (document.text for document in split.train), vocab_size=4096)
+    assert one.choose_size(large, [split])[1].endswith("a small head is fast")
+
+
+def test_a_preview_says_the_plan_and_writes_its_page(texts: Path) -> None:
+    said: list[str] = []
+    settings = settings_with(texts=[str(texts)], threads=1, minutes=2, n_embd=64)
+    plan = preview(settings, say=said.append)
+    assert plan.model.n_embd == 64
+    assert any(line.startswith("Expected in 2 minutes: ") and "done at about" in line for line in said)
+    page = settings_page(settings, plan)
+    assert "n_embd = 64" in page
+    assert "\n# n_layer = " in page
