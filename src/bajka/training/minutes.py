@@ -19,7 +19,9 @@ from bajka.training.clock import Pace
 if TYPE_CHECKING:
     from bajka.training.session import Session
 
-_LAST_WORDS = 1.0  # seconds from the last evaluation to the end: two plots took 0.9 s on two cores
+_LAST_WORDS = (
+    2.0  # seconds from the last evaluation to the end: on two cores two plots took 0.9 s, leaving Python 1.3 s
+)
 _TOLERANCE = 0.1  # of the time that is left: what the end may be off before it is corrected, ...
 _CLOSE = 0.01  # ... and of the whole time, below which nothing is corrected
 _STANDS = 0.2  # of the time, or of the steps, that were left at a decision: so long it stands, ...
