@@ -174,9 +174,9 @@ def _said(decision: Decision, before: int | None) -> str:
 
 
 def seconds_left(session: Session, cooldown: Cooldown) -> float:
-    """Seconds to the end of a run whose last step is known."""
+    """Seconds to the last step of a run, where that is known."""
     step = session.state.step
-    return rhythm(session).seconds(session.pace, step, max(0, cooldown.end - step)) + ending(session.pace)
+    return rhythm(session).seconds(session.pace, step, max(0, cooldown.end - step))
 
 
 def rhythm(session: Session) -> Rhythm:
