@@ -93,9 +93,15 @@ class ForkServer:
         self._process.communicate()
 
     def train(
-        self, texts: Path, wishes: dict[str, Any], fault: Fault = NO_FAULT, *, step_seconds: float | None = None
+        self,
+        texts: Path,
+        wishes: dict[str, Any],
+        fault: Fault = NO_FAULT,
+        *,
+        step_seconds: list[tuple[int, float]] | None = None,
     ) -> Ended:
-        """`bajka.train` in the tiny shape; with `step_seconds` a clock moves by so much at every step, and not else."""
+        """`bajka.train` in the tiny shape; with `step_seconds` a clock moves at every step, by so much from these steps
+        on, and not else."""
         return self._run("train", {"texts": str(texts), "wishes": wishes, "step_seconds": step_seconds}, fault)
 
     def prepare(self, texts: Path, parent: Path, wishes: dict[str, Any], fault: Fault = NO_FAULT) -> Ended:
@@ -256,7 +262,9 @@ def watched(pipe: int, fatal: int) -> Callable[[str], None]:
     return tell
 
 
-def train(tell: Callable[[str], None], *, texts: str, wishes: dict[str, Any], step_seconds: float | None) -> None:
+def train(
+    tell: Callable[[str], None], *, texts: str, wishes: dict[str, Any], step_seconds: list[tuple[int, float]] | None
+) -> None:
     """A tiny run that tells its steps and sentences."""
     from bajka.watching.view import SilentView
     from tiny_runs import HandClock, train_tiny
@@ -268,7 +276,7 @@ def train(tell: Callable[[str], None], *, texts: str, wishes: dict[str, Any], st
             tell(f"said {line}".replace("\n", " "))
 
         def step(self, report: Any, *facts: Any, **more: Any) -> None:
-            hand.time += step_seconds or 0.0
+            hand.time += [0.0, *(seconds for first, seconds in step_seconds or () if first <= report.step)][-1]
             tell(f"step {report.step}")
 
     train_tiny(texts, Told(), clock=None if step_seconds is None else hand.stopwatch(), **wishes)

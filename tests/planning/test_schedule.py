@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import pytest
 
-from bajka.planning.schedule import Cooldown, Plateau, Schedule
+from bajka.planning.schedule import Cooldown, Decision, Plateau, Schedule, read_decisions, write_decisions
 
 
 def schedule(name: Any, **changes: Any) -> Schedule:
@@ -69,6 +70,53 @@ def test_the_clocks_decision_places_the_cooldown() -> None:
 @pytest.mark.parametrize(("name", "share"), [("wsd", 0.5), ("cosine", 0.05), ("linear", 0.05), ("constant", 0.9)])
 def test_each_schedule_says_when_the_clock_decides(name: str, share: float) -> None:
     assert schedule(name).clock_share == share
+
+
+DECIDED = [Decision(40, 9, 80.5), Decision(44, 9, 90.25), Decision(50, 1, 99.0)]
+
+
+def test_a_correction_places_the_end_anew_and_the_rate_goes_on_evenly_from_where_it_stands() -> None:
+    wsd, decided = schedule("wsd", steps=None, final_rate_share=0.0), Cooldown.decided(DECIDED[:2])
+    assert decided is not None
+    assert (decided.begin, decided.end) == (40, 53)
+    rates = [wsd.share(step, decided) for step in range(40, 53)]
+    assert rates[:4] == pytest.approx([0.9, 0.8, 0.7, 0.6])
+    assert rates[4:] == pytest.approx([0.6 * (1 - n / 10) for n in range(1, 10)])
+
+
+@pytest.mark.parametrize("name", ["wsd", "cosine", "linear"])
+def test_however_often_the_end_is_corrected_the_rate_never_rises(name: str) -> None:
+    open_end, decided = schedule(name, steps=None), Cooldown.decided(DECIDED)
+    assert decided is not None
+    assert decided.end == 51
+    rates = [open_end.share(step, decided) for step in range(39, 51)]
+    assert rates == sorted(rates, reverse=True)
+    before = [open_end.share(step, Cooldown.decided(DECIDED[:1])) for step in range(39, 44)]
+    assert rates[:5] == before, "what was before a correction stays as it was"
+
+
+def test_a_corrected_cosine_goes_on_along_half_a_cosine() -> None:
+    cosine, decided = schedule("cosine", steps=None, final_rate_share=0.0), Cooldown.decided(DECIDED[:2])
+    assert cosine.share(46, decided) == pytest.approx(0.5 * (1 + math.cos(math.pi * (0.4 + 0.6 * 0.3))))
+
+
+def test_a_cooldown_that_begins_in_the_warmup_falls_from_there() -> None:
+    wsd = schedule("wsd", steps=None, warmup_steps=9, final_rate_share=0.0)
+    assert [wsd.share(step, Cooldown(4, 4)) for step in (4, 5, 6, 7)] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+
+
+def test_decisions_come_back_from_what_plan_json_holds() -> None:
+    written = json.loads(json.dumps(write_decisions(DECIDED)))
+    assert (written["begin"], written["steps"]) == (40, 11), "where the rate begins to fall, and for how long in all"
+    assert read_decisions(written) == DECIDED
+    assert read_decisions(written, until=44) == DECIDED[:2]
+    assert read_decisions(None) == []
+    assert Cooldown.decided([]) is None
+
+
+def test_the_one_decision_of_an_older_run_is_read_too() -> None:
+    assert read_decisions({"begin": 40, "steps": 9}) == [Decision(40, 9)]
+    assert read_decisions({"begin": 40, "steps": 9}, until=39) == []
 
 
 def test_plateau_halves_the_rate_only_after_its_patience() -> None:

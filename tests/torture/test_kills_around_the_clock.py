@@ -1,4 +1,4 @@
-"""`--minutes` with a clock that moves only at steps: killed at every operation on the disk around its decision."""
+"""`--minutes` with a clock that moves only at steps: killed at every operation on the disk around its decisions."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from shooting_range import ShootingRange, count
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the fork server needs fork")
 
 MINUTE: dict[str, Any] = {"minutes": 1, "warmup_steps": 2, "save_every_steps": 7, "evaluate_every_steps": 10}
-SECONDS_A_STEP = 2.0
-DECIDED = "the cooldown begins"
+SECONDS_A_STEP = [(0, 2.0), (19, 4.0)]  # it becomes slower in the cooldown, which begins at step 16
+BEGUN, CORRECTED = "the cooldown begins", "steps fit into the minutes"
 
 
 def start(place: ShootingRange, name: str, fault: Fault = NO_FAULT) -> Ended:
@@ -43,23 +43,25 @@ def kill_at(place: ShootingRange, whole: tuple[bajka.Run, Ended], name: str, fau
     assert_same_end(run, whole[0])
 
 
+@pytest.mark.parametrize("decision", [BEGUN, CORRECTED])
 @pytest.mark.parametrize("after", [-3, 1])
-def test_a_kill_around_the_decision_of_the_clock_changes_no_bit(
-    place: ShootingRange, whole: tuple[bajka.Run, Ended], after: int
+def test_a_kill_around_a_decision_of_the_clock_changes_no_bit(
+    place: ShootingRange, whole: tuple[bajka.Run, Ended], decision: str, after: int
 ) -> None:
-    said = whole[1].operations_before(DECIDED)  # by then it was written, in some five operations
-    kill_at(place, whole, f"after{after}", Fault(operation=said + after))
+    said = whole[1].operations_before(decision)  # by then it was written, in some five operations
+    kill_at(place, whole, f"{decision.split()[-1]}{after}", Fault(operation=said + after))
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(1800)
-def test_kills_at_every_operation_around_the_decision_change_no_bit(
-    place: ShootingRange, whole: tuple[bajka.Run, Ended], record_property: Any
+@pytest.mark.parametrize("decision", [BEGUN, CORRECTED])
+def test_kills_at_every_operation_around_a_decision_change_no_bit(
+    place: ShootingRange, whole: tuple[bajka.Run, Ended], decision: str, record_property: Any
 ) -> None:
-    said = whole[1].operations_before(DECIDED)
+    said = whole[1].operations_before(decision)
     places = range(said - 12, said + 40)
     for number in places:
-        kill_at(place, whole, f"at-{number}", Fault(operation=number))
+        kill_at(place, whole, f"{decision.split()[-1]}-at-{number}", Fault(operation=number))
     count(record_property, len(places))
 
 

@@ -1,24 +1,20 @@
-"""The stopwatch, the pace of a run, and the clock's one decision, all with a clock that we move by hand."""
+"""The stopwatch and the pace of a run, with a clock that we move by hand."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
 import pytest
 
-from bajka.planning.schedule import Cooldown, Schedule
-from bajka.training.clock import Clock, Pace, decide_cooldown
+from bajka.training.clock import Clock, Pace
 from tiny_runs import HandClock
 
 
-def schedule(name: Any = "wsd", **changes: Any) -> Schedule:
-    numbers: dict[str, Any] = {"warmup_steps": 5, "cooldown_share": 0.4, "final_rate_share": 0.0, "steps": None}
-    return Schedule(name=name, **numbers | changes)
-
-
-def decide(elapsed: float, *, step: int = 50, **changes: Any) -> Cooldown | None:
-    numbers = {"budget": 110.0, "step_seconds": 2.0, "reserve": 10.0} | changes
-    return decide_cooldown(schedule(), step=step, elapsed=elapsed, **numbers)
+def pace_of(*seconds: float) -> Pace:
+    pace = Pace()
+    for one in seconds:
+        pace.stepped(one)
+    return pace
 
 
 def test_active_time_counts_from_the_beginning_of_the_command_and_adds_earlier_sittings() -> None:
@@ -35,52 +31,48 @@ def test_a_command_that_began_before_its_clock_was_made_counts_from_there() -> N
     assert Clock(now=hand.now, began=96.0).seconds() == 4.0
 
 
-def test_there_is_no_decision_before_its_moment() -> None:
-    assert decide(59.9) is None  # 60 % of the 100 usable seconds
+def test_pace_is_the_time_of_the_latest_steps() -> None:
+    assert Pace().mean() == 1.0, "before the first step"
+    assert pace_of(*[9.0] * 50, *[2.0] * 20).mean() == 2.0
 
 
-def test_at_its_moment_the_cooldown_fills_what_is_left_but_for_the_reserve() -> None:
-    assert decide(60.0) == Cooldown(begin=50, steps=20)  # 40 seconds, 2 a step
+def test_pace_follows_a_step_that_becomes_faster_or_slower_within_twenty() -> None:
+    assert pace_of(*[1.0] * 100, *[3.0] * 11).typical() == 3.0
+    assert pace_of(*[3.0] * 100, *[1.0] * 11).typical() == 1.0
+    assert pace_of(*[1.0] * 100, *[3.0] * 20).mean() == 3.0
 
 
-def test_a_slower_machine_gets_fewer_steps() -> None:
-    assert decide(60.0, step_seconds=8.0) == Cooldown(begin=50, steps=5)
+def test_compiling_and_warming_up_are_soon_forgotten() -> None:
+    assert pace_of(25.0, 8.0, 0.5).mean() == 0.5
+    assert pace_of(25.0, 8.0, 0.5, 0.5, 0.5, 0.5).mean() == 0.5
 
 
-def test_the_warmup_is_finished_first() -> None:
-    assert decide(70.0, step=4) is None
-    assert decide(70.0, step=5) == Cooldown(begin=5, steps=15)
+def test_one_slow_step_counts_for_no_more_than_two() -> None:
+    assert pace_of(*[1.0] * 39, 100.0).mean() == pytest.approx(21 / 20)
 
 
-def test_when_the_time_is_over_the_run_ends_at_once_warmup_or_not() -> None:
-    assert decide(101.0, step=2) == Cooldown(begin=2, steps=0)
-    assert decide(5.0, budget=1.0) == Cooldown(begin=50, steps=0)
+def test_steps_that_vary_count_with_their_mean() -> None:
+    assert pace_of(*[1.0, 2.0] * 20).mean() == 1.5
 
 
-def test_a_step_that_takes_no_time_does_not_divide_by_zero() -> None:
-    decision = decide(60.0, step_seconds=0.0)
-    assert decision is not None
-    assert decision.steps > 0
-
-
-def test_pace_is_the_time_of_recent_steps() -> None:
+def test_what_is_done_beside_the_steps_costs_the_median_of_the_last_three() -> None:
     pace = Pace()
-    assert pace.whole() == 1.0, "before the first step"
-    for seconds in [9.0] * 5 + [2.0] * 30:
-        pace.stepped(seconds)
-    assert pace.whole() == pace.mean() == 2.0
+    assert pace.usual("saves") == 0.0
+    for seconds in (30.0, 2.0, 90.0, 3.0):
+        pace.spent("evaluations", seconds)
+    assert (pace.usual("evaluations"), pace.beside) == (3.0, 125.0)
 
 
-def test_pace_includes_the_share_of_what_is_done_beside_the_steps() -> None:
+def test_a_pace_comes_back_from_what_a_checkpoint_keeps() -> None:
+    pace = pace_of(*[1.0, 2.0] * 30)
+    pace.spent("saves", 0.25)
+    again = Pace()
+    again.load(json.loads(json.dumps(pace.state())))
+    assert again.state() == pace.state()
+    assert again.mean() == pace.mean()
+
+
+def test_the_pace_of_an_older_run_comes_back_too() -> None:
     pace = Pace()
-    for _ in range(10):
-        pace.stepped(2.0)
-    pace.spent_beside(5.0)  # a quarter of the time spent stepping
-    assert pace.whole() == pytest.approx(2.5)
-
-
-def test_one_slow_step_does_not_frighten_the_pace() -> None:
-    pace = Pace()
-    for seconds in [1.0] * 9 + [100.0]:
-        pace.stepped(seconds)
-    assert pace.whole() == 1.5
+    pace.load({"recent": [2.0] * 30, "stepping": 60.0, "beside": 5.0, "slow": 0, "evaluation": 1.5})
+    assert (pace.mean(), pace.started, pace.usual("evaluations")) == (2.0, 0.0, 0.0)

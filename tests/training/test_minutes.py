@@ -1,4 +1,4 @@
-"""`--minutes` with a clock that only the test moves: the decision, its moment, and that a crash does not change it."""
+"""`--minutes` with a clock that only the test moves: the decisions, their moments, and that no crash changes them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import bajka
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.training.steps import StepReport
+from jobs import together
 from tiny_runs import HandClock, Stopped, Watcher, bits, checkpoints, go_on, tales_file, train_tiny
 
 SECONDS_A_STEP = 2.0
@@ -26,15 +28,27 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Paced(Watcher):
-    """Every step takes two seconds of the hand's clock, every evaluation as many as told; may crash at a step."""
+    """Every step takes two seconds of the hand's clock, or what `slow` says from a step on, every evaluation as many as
+    told; may crash at a step, or (`crash_when`) when these words are said."""
 
-    def __init__(self, hand: HandClock, *, evaluation: float = 0.0, crash: int = -1, run: Path | None = None) -> None:
+    def __init__(
+        self,
+        hand: HandClock,
+        *,
+        evaluation: float = 0.0,
+        crash: int = -1,
+        crash_when: str = "",
+        run: Path | None = None,
+        slow: Mapping[int, float] | None = None,
+    ) -> None:
         super().__init__(self.advance)
         self.hand, self.evaluation, self.crash, self.run = hand, evaluation, crash, run
+        self.crash_when, self.slow = crash_when, slow or {}
         self.plan_when_said = ""
 
     def advance(self, report: StepReport) -> None:
-        self.hand.time += SECONDS_A_STEP
+        begun = [seconds for step, seconds in self.slow.items() if step <= report.step]
+        self.hand.time += begun[-1] if begun else SECONDS_A_STEP
         if report.step == self.crash:
             raise Stopped
 
@@ -46,6 +60,8 @@ class Paced(Watcher):
             self.plan_when_said = (self.run / "plan.json").read_text()
             if self.crash == 0:
                 raise Stopped
+        if self.crash_when and self.crash_when in line:
+            raise Stopped
 
 
 def paced(texts: Path, out: Path, view: Paced, **wishes: Any) -> bajka.Run:
@@ -151,6 +167,118 @@ def test_a_run_that_crashed_before_its_decision_decides_as_one_that_did_not(
     assert torn.plan["clock"] == minute[0].plan["clock"]
     assert bits(torn) == bits(minute[0])
 
+
+# -- corrections -------------------------------------------------------------------------------------------------
+
+CORRECTED = "steps fit into the minutes than thought"
+OFTEN: dict[str, Any] = {"minutes": 2, "save_every_steps": 3}
+
+
+@pytest.fixture(scope="module")
+def slowed(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bajka.Run, Paced]:
+    """A finished run of two minutes whose steps take twice as long soon after its cooldown began."""
+    view = Paced(HandClock(), slow={35: 4.0})
+    return paced(texts, tmp_path_factory.mktemp("slowed") / "run", view, **OFTEN), view
+
+
+@pytest.mark.parametrize(("at", "seconds"), [(10, 4.0), (35, 1.0), (35, 4.0), (50, 1.0), (50, 4.0)])
+@pytest.mark.parametrize("schedule", ["wsd", "cosine"])
+def test_a_machine_that_becomes_slower_or_faster_keeps_the_time(
+    texts: Path, tmp_path: Path, at: int, seconds: float, schedule: str
+) -> None:
+    view = Paced(HandClock(), slow={at: seconds})
+    paced(texts, tmp_path / "run", view, minutes=2, schedule=schedule, save_every_steps=100)
+    assert view.hand.time == pytest.approx(120, rel=0.05)
+
+
+def test_a_corrected_rate_falls_on_from_where_it_stood(slowed: tuple[bajka.Run, Paced]) -> None:
+    decisions = slowed[0].plan["clock"]["decisions"]
+    rates = [report.learning_rate for report in slowed[1].reports]
+    assert len(decisions) > 1
+    falling = rates[decisions[0]["step"] :]
+    assert falling == sorted(falling, reverse=True)
+    assert falling[-1] < 0.15 * 0.02
+    assert slowed[1].reports[-1].step == decisions[-1]["step"] + decisions[-1]["left"]
+
+
+def test_a_correction_is_said_with_its_numbers(slowed: tuple[bajka.Run, Paced]) -> None:
+    first, second = slowed[0].plan["clock"]["decisions"][:2]
+    before = first["step"] + first["left"] - second["step"]
+    said = f"Step {second['step']}: fewer {CORRECTED}: {second['left']} to go instead of {before}."
+    assert said in slowed[1].lines
+
+
+@pytest.mark.parametrize("where", ["when it is said", "a step before", "a step after", "five after", "the begin"])
+def test_a_crash_around_a_correction_changes_no_bit(
+    texts: Path, slowed: tuple[bajka.Run, Paced], tmp_path: Path, where: str
+) -> None:
+    decisions = slowed[0].plan["clock"]["decisions"]
+    step = decisions[1]["step"]
+    steps = {"a step before": step - 1, "a step after": step + 1, "five after": step + 5}
+    words = {"when it is said": CORRECTED, "the begin": "the cooldown begins"}
+    torn = Paced(HandClock(), slow={35: 4.0}, crash=steps.get(where, -1), crash_when=words.get(where, ""))
+    with pytest.raises(Stopped):
+        paced(texts, tmp_path / "torn", torn, **OFTEN)
+    run = paced(texts, tmp_path / "torn", Paced(HandClock(), slow={35: 4.0}), **OFTEN)
+    assert run.plan["clock"] == slowed[0].plan["clock"]
+    assert bits(run) == bits(slowed[0])
+
+
+def test_decisions_beyond_the_checkpoint_are_repeated_at_their_steps_whatever_the_clock_says(
+    texts: Path, tmp_path: Path
+) -> None:
+    seldom = {"minutes": 2, "save_every_steps": 1000, "evaluate_every_steps": 1000, "schedule": "cosine"}
+    with pytest.raises(Stopped):  # the last checkpoint is that of step 0
+        paced(texts, tmp_path / "run", Paced(HandClock(), slow={35: 4.0}, crash=45), **seldom)
+    decided = bajka.open_run(tmp_path / "run").plan["clock"]["decisions"]
+    assert len(decided) > 1
+    again = Paced(HandClock(), slow={0: 0.5})
+    run = paced(texts, tmp_path / "run", again, **seldom)
+    assert again.reports[0].step == 1
+    assert run.plan["clock"]["decisions"][: len(decided)] == decided
+    assert run.plan["clock"]["decisions"][len(decided)]["step"] > decided[-1]["step"]
+    rates = [report.learning_rate for report in again.reports[decided[0]["step"] :]]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_a_run_that_an_older_version_began_to_cool_down_goes_on(texts: Path, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        paced(texts, tmp_path / "run", Paced(HandClock(), crash=25), minutes=1)
+    folder = RunFolder(tmp_path / "run")
+    document = folder.plan
+    document["clock"] = {"begin": document["clock"]["begin"], "steps": 12}
+    folder.write_plan(document)
+    run = paced(texts, tmp_path / "run", Paced(HandClock()), minutes=1)
+    assert run.plan["clock"]["begin"] == document["clock"]["begin"]
+
+
+TOGETHER = """
+import json, sys
+sys.path.append(sys.argv[3])
+from tiny_runs import HandClock, Watcher, train_tiny
+
+hand = HandClock()
+
+class Paced(Watcher):
+    def step(self, report, line):
+        super().step(report, line)
+        hand.time += 4.0 if report.step >= 20 else 2.0
+
+train_tiny(sys.argv[1], Paced(), out=sys.argv[2], minutes=1, warmup_steps=2, clock=hand.stopwatch())
+print(json.dumps(hand.time))
+"""
+
+
+def test_several_processes_decide_as_the_first_one_though_their_clocks_differ(texts: Path, tmp_path: Path) -> None:
+    """The clock of the second process stands still: nothing is said there."""
+    printed = together(TOGETHER, str(texts), str(tmp_path / "run"), str(Path(__file__).parents[1]))
+    assert json.loads(printed[0]) == pytest.approx(60, rel=0.1)
+    run = bajka.open_run(tmp_path / "run")
+    assert len(run.plan["clock"]["decisions"]) > 1
+    assert run.plan["finished"]["step"] == run.plan["clock"]["begin"] + run.plan["clock"]["steps"]
+
+
+# -- time --------------------------------------------------------------------------------------------------------
 
 YEAR = 365 * 86400.0
 

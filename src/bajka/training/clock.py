@@ -1,16 +1,23 @@
-"""Active time: seconds since the command began, plus those of earlier sessions of the run. A closed lid does not count."""
+"""Active time: seconds since the command began, plus those of earlier sessions of the run. A closed lid does not count.
+
+And the pace: what a step takes now, and what was spent on evaluations, saves and looks between steps.
+"""
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from bajka.planning.schedule import Cooldown, Schedule
+Aside = Literal["evaluations", "saves", "looks"]
+"""What is done between two steps: losses with samples, checkpoints, and losses that the rate or the end depends on."""
 
 _SUDDEN = 3.0  # times the usual step: a GPU whose driver moves memory to the system's (WSL) instead of failing
+_SETTLED = 30  # steps before that can be told
+_WINDOW = 40  # steps that are remembered; the later half of them is the pace
 
 
 @dataclass
@@ -33,25 +40,34 @@ class Clock:
         return self.earlier + self.now() - self.began
 
 
+def _lately() -> deque[float]:
+    return deque(maxlen=3)
+
+
 @dataclass
 class Pace:
-    """How long a step takes now, in seconds of the clock, and how much is spent beside the steps; the last evaluation.
+    """How long a step takes now, and what else costs how much, in seconds of the clock.
 
-    It is saved with the state, so that a run that was killed decides as one that was not.
+    `started` is the active time when the first step was done, whose compiling and warming up say nothing of the others;
+    `beside` is all that this sitting spent between steps. It is saved with the state, so that a run that was killed
+    decides as one that was not.
     """
 
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=30))
-    stepping: float = 0.0
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
+    evaluations: deque[float] = field(default_factory=_lately)
+    saves: deque[float] = field(default_factory=_lately)
+    looks: deque[float] = field(default_factory=_lately)
+    started: float | None = None
     beside: float = 0.0
     slow: int = 0
-    evaluation: float = 1.0
 
-    def stepped(self, seconds: float) -> None:
-        """A step took so long, its logging included."""
-        full = len(self.recent) == self.recent.maxlen
-        self.slow = self.slow + 1 if full and seconds > _SUDDEN * self.typical() else 0
+    def stepped(self, seconds: float, *, at: float = 0.0) -> None:
+        """A step took so long, its logging included; `at` is the active time now."""
+        settled = len(self.recent) >= _SETTLED
+        self.slow = self.slow + 1 if settled and seconds > _SUDDEN * self.typical() else 0
         self.recent.append(seconds)
-        self.stepping += seconds
+        if self.started is None:
+            self.started = at
 
     def spilling(self) -> bool:
         """Whether the last five steps took more than three times as long as those before; asked once, it begins anew."""
@@ -61,45 +77,40 @@ class Pace:
         self.recent.clear()
         return True
 
-    def typical(self) -> float:
-        """Seconds of the median step among the recent ones; there must be one."""
-        return sorted(self.recent)[len(self.recent) // 2]
-
-    def spent_beside(self, seconds: float) -> None:
-        """Evaluating, sampling and saving took so long."""
+    def spent(self, what: Aside, seconds: float) -> None:
+        """One evaluation, save or look took so long."""
+        lately: deque[float] = getattr(self, what)
+        lately.append(seconds)
         self.beside += seconds
 
-    def mean(self) -> float:
-        """Seconds of a recent step, on average; a second before the first one."""
-        return sum(self.recent) / len(self.recent) if self.recent else 1.0
+    def usual(self, what: Aside) -> float:
+        """Seconds of the median among the last three; none when there was none yet."""
+        lately: deque[float] = getattr(self, what)
+        return statistics.median(lately) if lately else 0.0
 
-    def whole(self) -> float:
-        """Seconds of a step now, with its share of evaluations, samples and saves."""
+    def typical(self) -> float:
+        """Seconds of the median step among the latest; there must be one."""
+        latest = sorted(self._latest())
+        return latest[len(latest) // 2]
+
+    def mean(self) -> float:
+        """Seconds of a step now; a second before the first one. A single slow one counts for no more than two."""
         if not self.recent:
             return 1.0
-        typical = self.typical()
-        share = self.beside / self.stepping if self.stepping > 0 else 0.0
-        return min(max(typical, self.mean()), 1.5 * typical) * (1 + share)
+        latest, most = self._latest(), 2 * self.typical()
+        return sum(min(seconds, most) for seconds in latest) / len(latest)
+
+    def _latest(self) -> list[float]:
+        """The later half of what is remembered: it follows the machine, and soon forgets how the run got going."""
+        return list(self.recent)[-max(1, len(self.recent) // 2) :]
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, in JSON's types."""
-        return {**vars(self), "recent": list(self.recent)}
+        asides = {name: list(getattr(self, name)) for name in ("recent", "evaluations", "saves", "looks")}
+        return asides | {"started": self.started}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take over a saved state."""
-        self.recent.extend(state["recent"])
-        self.stepping, self.beside, self.evaluation = state["stepping"], state["beside"], state["evaluation"]
-
-
-def decide_cooldown(
-    schedule: Schedule, *, step: int, elapsed: float, budget: float, step_seconds: float, reserve: float
-) -> Cooldown | None:
-    """The clock's one decision, once its moment has come: enough steps to fill what is left of `budget` seconds.
-
-    `step_seconds` is what a step takes, its share of evaluations and saves included; `reserve` is kept for the last
-    evaluation and save. Before the moment: None.
-    """
-    usable = budget - reserve
-    if elapsed < schedule.clock_share * usable or (step < schedule.warmup_steps and elapsed < usable):
-        return None
-    return Cooldown(step, max(0, int((usable - elapsed) / max(step_seconds, 1e-6))))
+        """Take over a saved state; that of an older run knows less."""
+        for name in ("recent", "evaluations", "saves", "looks"):
+            getattr(self, name).extend(state.get(name, ()))
+        self.started = state.get("started", 0.0)

@@ -18,7 +18,7 @@ from bajka.distributed import World
 from bajka.errors import DamagedFileError, NumericsError
 from bajka.model.convert import load_hugging_face_weights, to_hugging_face_weights
 from bajka.model.transformer import Transformer
-from bajka.planning.schedule import Cooldown
+from bajka.planning.schedule import Cooldown, read_decisions
 from bajka.training.sharding import gather, gathered_model, is_sharded, keep_own
 from bajka.training.steps import TrainingState
 
@@ -106,7 +106,7 @@ def keep_as_best(session: Session, loss: float, *, average: bool) -> None:
 
 
 def saved_state(session: Session) -> dict[str, Any]:
-    """What `state.json` holds. The clock's decision and returns to earlier checkpoints are not here: they stand in
+    """What `state.json` holds. The clock's decisions and returns to earlier checkpoints are not here: they stand in
     plan.json, before they take effect."""
     state = session.state
     return {
@@ -146,8 +146,7 @@ def take_over(session: Session, checkpoint: Checkpoint) -> None:
     if state.average is not None:
         state.average.load(checkpoint.tensors, state.model, source=source)
     state.step, state.position, state.skipped = saved["step"], saved["position"], list(saved["skipped"])
-    decided = session.plan_file["clock"]
-    state.cooldown = Cooldown(**decided) if decided and decided["begin"] <= state.step else None
+    state.cooldown = Cooldown.decided(read_decisions(session.plan_file["clock"], until=state.step))
     state.rate_share = rate_share(session.plan_file, state.step)
     if state.plateau is not None and saved["plateau"]:
         state.plateau.load(saved["plateau"])

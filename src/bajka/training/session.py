@@ -1,9 +1,9 @@
-"""One sitting of a run: steps, evaluations, samples, saves, the clock's decision, signals. `train` opens and ends it."""
+"""One sitting of a run: steps, evaluations, samples, saves, the clock's decisions, signals. `train` opens and ends it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from bajka.checkpoint.run_folder import RunFolder
@@ -14,9 +14,10 @@ from bajka.generation.write import Text
 from bajka.hardware import Machine, out_of_memory
 from bajka.planning.plan import Plan
 from bajka.planning.schedule import Cooldown
-from bajka.training.clock import Clock, Pace, decide_cooldown
+from bajka.training.clock import Clock, Pace
 from bajka.training.inputs import Inputs
 from bajka.training.look import Losses, losses_of, samples, validation_loss
+from bajka.training.minutes import keep_to_minutes
 from bajka.training.mixed import batches_of
 from bajka.training.pulse import Pulse
 from bajka.training.saving import check_disk, keep_as_best, save
@@ -63,13 +64,13 @@ class Session:
         try:
             with Pulse(self.run, expected_bytes=self.plan.expected_memory_bytes) as pulse:
                 announce(self)
-                self._saved_at = began = self.clock.seconds()
+                self._saved_at = self.clock.seconds()
                 if not self.resumed:
                     self._save()
                 if self._owes_evaluation():
                     self._evaluate()
                 with Signals() as signals:
-                    self._train(signals, pulse, began)
+                    self._train(signals, pulse)
         finally:
             self.record.close()
 
@@ -80,9 +81,8 @@ class Session:
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
-    def _train(self, signals: Signals, pulse: Pulse, began: float) -> None:
+    def _train(self, signals: Signals, pulse: Pulse) -> None:
         """Steps to the end, through trouble; the loop begins anew where the state is after it."""
-        self.pace.spent_beside(self.clock.seconds() - began)
         while not self.state.ended(self.plan.schedule):
             try:
                 self._walk(signals, pulse)
@@ -95,21 +95,24 @@ class Session:
 
     def _walk(self, signals: Signals, pulse: Pulse) -> None:
         """Steps, and between two of them whatever is due; time is that of the run's clock."""
-        ready, first = self.clock.seconds(), self.state.step
+        before, first = self._stepping(), self.state.step
         for report in self._steps():
             if self.world.speaks:
                 note_step(self, report)
-            stepped = self.clock.seconds()
-            self.pace.stepped(stepped - ready)
+            now = self._stepping()
+            self.pace.stepped(now - before, at=self.clock.seconds())
+            before = now
             pulse.beat(report.step - first)
-            self._decide()
+            keep_to_minutes(self)
             self._observe(report.step)
             self._obey(signals)
-            ready = self.clock.seconds()
-            self.pace.spent_beside(ready - stepped)
             if self.machine.kind == "cuda" and self.pace.spilling():
                 use_less_memory(self, "Steps take three times as long as before: the GPU's memory seems to overflow")
                 return
+
+    def _stepping(self) -> float:
+        """Active seconds without evaluations, saves and looks."""
+        return self.clock.seconds() - self.pace.beside
 
     def _steps(self) -> Iterator[StepReport]:
         return steps(
@@ -147,8 +150,10 @@ class Session:
         ]
         if not looking:
             return
+        began = self.clock.seconds()
         with whole(state.model):
             loss = self.world.largest(validation_loss(state.model, self.inputs, self.plan, self.machine).loss)
+        self.pace.spent("looks", self.clock.seconds() - began)
         for one in looking:
             if one.look(loss):
                 what = (
@@ -178,35 +183,10 @@ class Session:
         return bool(self.world.agree(int(due)))
 
     def _save(self, *, before_cooldown: bool = False) -> None:
+        began = self.clock.seconds()
         save(self, before_cooldown=before_cooldown)
         self._saved_at = self.clock.seconds()
-
-    # -- the clock -----------------------------------------------------------------------------------------------
-
-    def _decide(self) -> None:
-        """Take the clock's one decision when its moment has come, and write it down before it takes effect."""
-        if self.plan.minutes is None or self.state.cooldown is not None:
-            return
-        if earlier := self.plan_file["clock"]:  # decided before a crash: replayed, not decided again
-            if self.state.step >= earlier["begin"]:
-                self.state.cooldown = Cooldown(**earlier)
-            return
-        decision = decide_cooldown(
-            self.plan.schedule,
-            step=self.state.step,
-            elapsed=self.clock.seconds(),
-            budget=60 * self.plan.minutes,
-            step_seconds=self.pace.whole(),
-            reserve=2 * self.pace.evaluation + 0.5,
-        )
-        agreed = int(self.world.largest(-1.0 if decision is None else float(decision.steps)))
-        if agreed < 0:
-            return
-        cooldown = Cooldown(self.state.step, agreed)
-        self.plan_file["clock"] = asdict(cooldown)
-        self.world.first(lambda: self.run.write_plan(self.plan_file))
-        self.state.cooldown = cooldown
-        self.log.say(f"Step {self.state.step:,}: the cooldown begins and lasts {agreed:,} steps.")
+        self.pace.spent("saves", self._saved_at - began)
 
     # -- evaluations ---------------------------------------------------------------------------------------------
 
@@ -233,7 +213,7 @@ class Session:
             written = self._guarded("sample", self._samples, alone=True) if self.world.speaks else None
         if self.world.speaks:
             self._note_evaluation(losses, written or ([], 0.0), improved=improved)
-        self.pace.evaluation = self.clock.seconds() - began
+        self.pace.spent("evaluations", self.clock.seconds() - began)
 
     def _note_evaluation(self, losses: Losses | None, written: tuple[list[Text], float], *, improved: bool) -> None:
         """All that an evaluation found, written down together and last: what a crash leaves out is done again."""

@@ -15,6 +15,7 @@ from bajka.generation.write import Text
 from bajka.hardware import used_memory
 from bajka.model.estimate import flops_per_token
 from bajka.training.look import Losses, say_named
+from bajka.training.minutes import seconds_left
 from bajka.training.mixed import describe_mixture
 from bajka.training.steps import StepReport
 from bajka.watching.dashboard import duration
@@ -78,7 +79,7 @@ def _progress(session: Session, step: int) -> tuple[float, float | None]:
         assert session.plan.minutes is not None
         budget = 60 * session.plan.minutes
         return min(1.0, elapsed / budget), max(0.0, budget - elapsed)
-    left = (cooldown.end - step) * session.pace.whole()
+    left = seconds_left(session, cooldown)
     return (step / cooldown.end if session.plan.minutes is None else elapsed / (elapsed + left + 1e-9)), left
 
 
