@@ -16,8 +16,8 @@ from bajka.tokenizer import (
     QWEN2,
     Tokenizer,
     choose_vocab_size,
-    largest_size,
     shortened,
+    sizes_worth_a_thought,
     train_tokenizer,
 )
 from bajka.tokenizer.sample import sample
@@ -150,6 +150,7 @@ def test_a_large_vocabulary_cut_short_is_the_one_trained_smaller(size: int) -> N
     assert cut.encode("The crows of the 17th wood") == small.encode("The crows of the 17th wood")
 
 
-def test_the_largest_vocabulary_worth_a_thought_is_two_sizes_above_the_usual() -> None:
-    assert largest_size(1_000_000) == 8192
-    assert largest_size(10**9) == 16_384
+def test_more_minutes_allow_a_larger_vocabulary() -> None:
+    worth = [sizes_worth_a_thought(1_000_000, minutes=minutes) for minutes in (2, 10, 60)]
+    assert worth == [(512, 1024, 2048), (512, 1024, 2048, 4096), (512, 1024, 2048, 4096, 8192)]
+    assert sizes_worth_a_thought(10**9, minutes=600) == (4096, 8192, 16_384)

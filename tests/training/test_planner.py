@@ -99,10 +99,11 @@ def test_the_vocabulary_with_the_lowest_expectation_is_chosen(texts: Path) -> No
     one = planner(texts, minutes=3, tokenizer="bpe")
     split = split_documents(read_corpus(one.settings.corpus, one.settings.cleaning), one.settings.corpus)
     large = train_tokenizer(one.settings.tokenizer, (document.text for document in split.train), vocab_size=4096)
-    facts = one._facts_by_size(large, [split])
+    sizes = (512, 1024, 2048)
+    facts = one._facts_by_size(large, sizes, [split])
     assert {512, 1024} <= set(facts)
     assert facts[1024].train_tokens < facts[512].train_tokens
-    size, reason = one.choose_size(large, [split])
+    size, reason = one.choose_size(large, sizes, [split])
     assert size in facts
     bits = {name: one._expected(of) for name, of in facts.items()}
     expected = {name: found for name, found in bits.items() if found is not None}
@@ -113,9 +114,8 @@ def test_the_vocabulary_with_the_lowest_expectation_is_chosen(texts: Path) -> No
 
 def test_a_run_in_steps_takes_the_usual_vocabulary(texts: Path) -> None:
     one = planner(texts, steps=30)
-    split = split_documents(read_corpus(one.settings.corpus, one.settings.cleaning), one.settings.corpus)
-    large = train_tokenizer(one.settings.tokenizer, (document.text for document in split.train), vocab_size=4096)
-    assert one.choose_size(large, [split])[1].endswith("a small head is fast")
+    assert one.sizes(10_000_000) == ()
+    assert planner(texts, minutes=2).sizes(10_000_000) == (1024, 2048, 4096)
 
 
 def test_a_preview_says_the_plan_and_writes_its_page(texts: Path) -> None:

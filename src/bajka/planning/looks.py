@@ -16,6 +16,7 @@ SHARE = 0.05
 _OFTEN = (20, 16, 12, 10, 8, 6, 5, 4)  # evaluations a run, the first one before all steps included
 _FEW = 64  # windows below which fewer, larger evaluations are better
 _LEAST = 32
+_SAMPLE_SHARE = 0.25  # of the validation windows: as many of the training text show the gap between both
 _FORWARD = 0.4  # of a training step's time a window, a third, and no fused loss: a first rule
 _OPERATIONS_A_TOKEN = 60.0  # started for a block when one token is written
 _DISK = 150e6  # bytes/s of a save: hashing, writing, fsync (a first rule for a slow disk)
@@ -51,18 +52,27 @@ def plan_looks(
     a_window = _FORWARD * speed.step_seconds(model, batch, eager=True) / batch
     beside = beside_seconds(settings, model, speed)
     if in_minutes:
-        often, windows = _affordable(SHARE * seconds, beside, 2 * a_window, whole)
+        often, windows = _affordable(SHARE * seconds, beside, (1 + _SAMPLE_SHARE) * a_window, whole)
         every = max(1, -(-steps // (often - 1)))
     else:
-        often, windows = _OFTEN[0], min(whole, max(_LEAST, int(SHARE * steps * batch / _FORWARD / _OFTEN[0] / 2)))
+        often, windows = (
+            _OFTEN[0],
+            min(whole, max(_LEAST, int(SHARE * steps * batch / _FORWARD / _OFTEN[0] / (1 + _SAMPLE_SHARE)))),
+        )
         every = max(10, readable(steps / often))
     wish = settings.evaluation
     why = "all of the validation text" if windows == whole else "what a twentieth of the run can pay for"
     windows = min(c.take("evaluation_windows", wish.evaluation_windows, windows, why), whole)
     why = f"about {often} times a run, which costs at most a twentieth of it"
     every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, why)
-    share = (steps // every + 1) * (beside + 2 * a_window * windows) / max(seconds, 1e-9)
+    a_look = beside + a_window * (windows + sample_windows(windows))
+    share = (steps // every + 1) * a_look / max(seconds, 1e-9)
     return Looks(every, windows, share)
+
+
+def sample_windows(windows: int) -> int:
+    """Windows of the training text beside so many of the validation text."""
+    return min(windows, max(_LEAST, int(_SAMPLE_SHARE * windows)))
 
 
 def readable(value: float) -> int:
@@ -83,7 +93,7 @@ def _affordable(budget: float, beside: float, a_window: float, whole: int) -> tu
 
 
 def validation_windows(facts: CorpusFacts, model: ModelConfig) -> int:
-    """All windows of the validation text; the sample of the training text never has more."""
+    """All windows of the validation text."""
     return max(1, -(-(facts.validation_tokens - 1) // model.context_length))
 
 

@@ -8,8 +8,8 @@ from bajka.tokenizer.train import (
     SIZES,
     TRAINED_TO_SIZE,
     choose_vocab_size,
-    largest_size,
     shortened,
+    sizes_worth_a_thought,
     train_tokenizer,
 )
 
@@ -25,8 +25,8 @@ __all__ = [
     "TokenizerReport",
     "choose_vocab_size",
     "gguf_note",
-    "largest_size",
     "shortened",
+    "sizes_worth_a_thought",
     "tokenizer_report",
     "train_tokenizer",
 ]

@@ -47,10 +47,12 @@ def choose_vocab_size(corpus_bytes: int) -> tuple[int, str]:
     return size, f"{megabytes}: enough to see each of {size:,} entries often, and a small head is fast"
 
 
-def largest_size(corpus_bytes: int) -> int:
-    """The largest vocabulary worth a thought for so many bytes of text: two sizes above the usual one."""
-    usual, _ = choose_vocab_size(corpus_bytes)
-    return SIZES[min(SIZES.index(usual) + 2, len(SIZES) - 1)]
+def sizes_worth_a_thought(corpus_bytes: int, *, minutes: float) -> tuple[int, ...]:
+    """Vocabularies that a run of so many minutes may be best with: down to a quarter of the usual one for so much text, up to
+    four times as large where there is time to see as much of the text with the larger head."""
+    usual = SIZES.index(choose_vocab_size(corpus_bytes)[0])
+    above = 0 if minutes < 5 else 1 if minutes < 60 else 2
+    return SIZES[max(0, usual - 2) : usual + above + 1]
 
 
 def shortened(tokenizer: Tokenizer, vocab_size: int) -> Tokenizer:

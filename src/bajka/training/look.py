@@ -3,7 +3,7 @@ nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bajka.checkpoint.run_folder import RunFolder
@@ -13,6 +13,7 @@ from bajka.generation.sampling import Sampling
 from bajka.generation.write import Text, generate, measure_speed
 from bajka.hardware import Machine
 from bajka.model.transformer import Transformer
+from bajka.planning.looks import sample_windows
 from bajka.planning.plan import Plan
 from bajka.tokens import TokenSet
 from bajka.training.inputs import Inputs
@@ -20,7 +21,7 @@ from bajka.training.inputs import Inputs
 
 @dataclass(frozen=True)
 class Losses:
-    """Validation loss, and the loss of an equal sample of the training text with dropout off.
+    """Validation loss, and the loss of a sample of the training text with dropout off.
 
     `named` are the losses of further texts by name, `average` is the validation loss of the average of the weights,
     when there is one.
@@ -49,9 +50,11 @@ def validation_loss(model: Transformer, inputs: Inputs, plan: Plan, machine: Mac
 
 
 def losses_of(model: Transformer, inputs: Inputs, plan: Plan, machine: Machine) -> Losses:
-    """Loss over equally many windows of the validation and the training text, and of each further corpus."""
-    sides = (inputs.data.validation, inputs.data.train)
-    validation, sample = (_loss(model, tokens, inputs, plan, machine) for tokens in sides)
+    """Loss over windows of the validation text, of each further corpus, and over some of the training text, whose loss
+    only has to show a gap."""
+    validation = validation_loss(model, inputs, plan, machine)
+    some = replace(plan, evaluation_windows=sample_windows(plan.evaluation_windows))
+    sample = _loss(model, inputs.data.train, inputs, some, machine)
     named = {one.name: _loss(model, one.data.validation, inputs, plan, machine) for one in inputs.further}
     return Losses(validation, sample, named)
 

@@ -80,7 +80,7 @@ def _prepare(
         parent=data_folder(run),
         say=log.say,
         base=base,
-        choose=planner.choose_size,
+        choose=planner,
         progress=log.view.working,
     )
     facts = inputs.facts

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
 
 from bajka.distributed import World
 from bajka.errors import DamagedFileError
@@ -39,37 +42,40 @@ class Optimizer:
         rest = {name: p for name, p in named.items() if name not in matrices}
         self._names = {id(p): name for name, p in rest.items()}
         decayed = recipe.weight_decay if recipe.optimizer != "muon" else 0.0
-        groups = [
-            {"params": [p for p in rest.values() if p.dim() >= 2], "weight_decay": decayed},
-            {"params": [p for p in rest.values() if p.dim() < 2], "weight_decay": 0.0},
-        ]
-        kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-        self.adam = kind(
-            [g for g in groups if g["params"]],
-            lr=0.0,
-            betas=(recipe.beta1, recipe.beta2),
-            eps=1e-10 if recipe.optimizer == "muon" else 1e-8,
-            fused=True,
-        )
-        self._prime()
+        tables, gains = ([p for p in rest.values() if (p.dim() >= 2) == wide] for wide in (True, False))
+        self._groups = [(tables, decayed), (gains, 0.0)]
+        self._moments: dict[Tensor, _Moments] = {p: _Moments.of(p) for p in rest.values()}
 
     def step(self, share: float) -> None:
         """One update at `share` of the peak rates."""
         self.muon.step(share * self.recipe.learning_rate)
         rate = self.recipe.adamw_learning_rate if self.recipe.optimizer == "muon" else self.recipe.learning_rate
-        for group in self.adam.param_groups:
-            group["lr"] = share * rate
-        self.adam.step()
+        for parameters, decay in self._groups:
+            self._adam_step([p for p in parameters if p.grad is not None], share * rate, decay)
 
-    def _prime(self) -> None:
-        """Make Adam's state now, so that it can be saved and loaded before the first step."""
-        for group in self.adam.param_groups:
-            for p in group["params"]:
-                self.adam.state[p] = {
-                    "step": torch.zeros((), dtype=torch.float32, device=p.device),
-                    "exp_avg": torch.zeros_like(p),
-                    "exp_avg_sq": torch.zeros_like(p),
-                }
+    @torch.no_grad()
+    def _adam_step(self, parameters: list[Tensor], rate: float, weight_decay: float) -> None:
+        """torch's own step as a function: its optimizer objects import torch.compile, which takes two seconds."""
+        if not parameters:
+            return
+        moments = [self._moments[p] for p in parameters]
+        update = adam if self.recipe.optimizer == "adam" else adamw
+        update(
+            parameters,
+            [p.grad for p in parameters if p.grad is not None],
+            [one.exp_avg for one in moments],
+            [one.exp_avg_sq for one in moments],
+            [],
+            [one.step for one in moments],
+            fused=True,
+            amsgrad=False,
+            beta1=self.recipe.beta1,
+            beta2=self.recipe.beta2,
+            lr=rate,
+            weight_decay=weight_decay,
+            eps=1e-10 if self.recipe.optimizer == "muon" else 1e-8,
+            maximize=False,
+        )
 
     def state(self, world: World | None = None) -> dict[str, Tensor]:
         """Every tensor of the state under a stable name; the tensors themselves, not copies.
@@ -96,12 +102,25 @@ class Optimizer:
             self.muon.load({name: state[f"muon.{name}"] for name in momenta})
 
     def _adam_state(self) -> dict[str, Tensor]:
-        found = {}
-        for group in self.adam.param_groups:
-            for p in group["params"]:
-                for part, value in self.adam.state[p].items():
-                    found[f"adam.{part}.{self._names[id(p)]}"] = value
-        return found
+        return {
+            f"adam.{part}.{self._names[id(p)]}": value
+            for p, moments in self._moments.items()
+            for part, value in vars(moments).items()
+        }
+
+
+@dataclass
+class _Moments:
+    """Adam's state of one tensor, made before the first step, so that it can be saved and loaded then."""
+
+    step: Tensor
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+
+    @classmethod
+    def of(cls, parameter: Tensor) -> _Moments:
+        step = torch.zeros((), dtype=torch.float32, device=parameter.device)
+        return cls(step, torch.zeros_like(parameter), torch.zeros_like(parameter))
 
 
 class _Numbers(TypedDict):

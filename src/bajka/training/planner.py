@@ -14,7 +14,7 @@ from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.planning.plan import CorpusFacts, Plan, make_plan, planned_minutes
 from bajka.planning.rates import Rates
-from bajka.tokenizer import SIZES, Tokenizer, choose_vocab_size, shortened
+from bajka.tokenizer import Tokenizer, choose_vocab_size, shortened, sizes_worth_a_thought
 from bajka.tokens.store import TokenSet, token_set
 from bajka.training.corpus_facts import ngrams_of
 from bajka.training.measuring import measure_machine, measure_step, measuring_seconds
@@ -22,7 +22,7 @@ from bajka.training.measuring import measure_machine, measure_step, measuring_se
 LOOKS = 3
 """Candidates whose real step is measured: the choice may change when the first is slower than thought."""
 
-_SAMPLE, _HELD_OUT = 1_500_000, 300_000  # characters that vocabularies are compared on
+_SAMPLE, _HELD_OUT = 750_000, 150_000  # characters that vocabularies are compared on
 _SHORTEST = 1.0  # minutes below which comparing vocabularies costs too much of the time
 
 
@@ -63,18 +63,22 @@ class Planner:
                 break
         return self._plan(facts, spent)
 
-    def choose_size(self, large: Tokenizer, splits: Sequence[Split]) -> tuple[int, str]:
+    def sizes(self, corpus_bytes: int) -> tuple[int, ...]:
+        """Vocabularies to choose among: the usual one alone for a run in steps or a very short one."""
+        if self.minutes is None or self.minutes < _SHORTEST:
+            return ()
+        return sizes_worth_a_thought(corpus_bytes, minutes=self.minutes)
+
+    def choose_size(self, large: Tokenizer, sizes: Sequence[int], splits: Sequence[Split]) -> tuple[int, str]:
         """How many entries of a `large` vocabulary to keep: those whose plan expects the fewest bits a byte."""
         usual = choose_vocab_size(sum(split.train_bytes for split in splits))
-        if self.minutes is None or self.minutes < _SHORTEST:
-            return usual
-        facts = self._facts_by_size(large, splits)
+        facts = self._facts_by_size(large, sizes, splits)
         expected = {size: bits for size, one in facts.items() if (bits := self._expected(one)) is not None}
         if usual[0] not in expected:
             return usual
         best = min(expected, key=lambda size: expected[size])
         others = ", ".join(f"{size:,}: {bits:.3f}" for size, bits in expected.items())
-        return best, f"the fewest bits a byte are expected with it after {self.minutes:g} minutes ({others})"
+        return best, f"the fewest bits a byte are expected with it after {self.minutes:g} minutes: {others}"
 
     def _expected(self, facts: CorpusFacts) -> float | None:
         try:
@@ -104,12 +108,12 @@ class Planner:
         )
         return step is not None
 
-    def _facts_by_size(self, large: Tokenizer, splits: Sequence[Split]) -> dict[int, CorpusFacts]:
+    def _facts_by_size(self, large: Tokenizer, sizes: Sequence[int], splits: Sequence[Split]) -> dict[int, CorpusFacts]:
         """What the plan needs to know of the texts under each size of the vocabulary, from a sample of them."""
         sides = [[one for split in splits for one in getattr(split, side)] for side in ("train", "validation")]
         train, held_out = _some(sides[0], _SAMPLE), _some(sides[1], _HELD_OUT)
         found = {}
-        for size in (size for size in SIZES if size <= large.vocab_size):
+        for size in (size for size in sizes if size <= large.vocab_size):
             tokenizer = shortened(large, size)
             found[size] = _facts(token_set(train, tokenizer), token_set(held_out, tokenizer), splits, size)
         return found

@@ -31,6 +31,8 @@ from bajka.watching.trackers import open_trackers
 
 T = TypeVar("T")
 
+_WINDOWS_OF_A_NEW_MODEL = 32  # it knows nothing, which a few windows show as well as all
+
 
 @dataclass
 class Session:
@@ -228,9 +230,11 @@ class Session:
         return samples(self.state.model, self.inputs, self.settings.sample, seed=self.plan.seed)
 
     def _losses(self) -> Losses:
-        state = self.state
+        state, plan = self.state, self.plan
+        if state.step == 0 and not self.settings.train.from_model:
+            plan = replace(plan, evaluation_windows=min(plan.evaluation_windows, _WINDOWS_OF_A_NEW_MODEL))
         with whole(state.model):
-            losses = losses_of(state.model, self.inputs, self.plan, self.machine)
+            losses = losses_of(state.model, self.inputs, plan, self.machine)
         if state.average is None or not state.average.ready:
             return losses
         with state.average.in_place_of(state.model), whole(state.model):

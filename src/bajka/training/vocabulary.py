@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from bajka.config import Settings
 from bajka.corpus import Split, Template
@@ -12,14 +13,22 @@ from bajka.tokenizer import (
     Tokenizer,
     choose_vocab_size,
     gguf_note,
-    largest_size,
     shortened,
     train_tokenizer,
 )
 
 Say = Callable[[str], None]
-ChooseSize = Callable[[Tokenizer, Sequence[Split]], tuple[int, str]]
-"""Gives how many entries of a large trained vocabulary to keep, and why."""
+
+
+class ChooseSize(Protocol):
+    """Decides how many entries of a large trained vocabulary to keep."""
+
+    def sizes(self, corpus_bytes: int) -> tuple[int, ...]:
+        """What it chooses among, for so many bytes of text; a single size needs no choice."""
+
+    def choose_size(self, large: Tokenizer, sizes: Sequence[int], splits: Sequence[Split]) -> tuple[int, str]:
+        """One of `sizes`, and why; `large` has the most entries of them."""
+
 
 _FEW_ENTRIES = 1000  # up to here a vocabulary that the text does not fill is no mistake, only smaller
 
@@ -33,9 +42,10 @@ def make_tokenizer(
     `SettingsError` for a size that the text has not enough different words for.
     """
     wanted = settings.tokenizer
-    if choose is not None and wanted.vocab_size is None and wanted.tokenizer == "bpe":
-        large = train_tokenizer(wanted, _texts(splits), vocab_size=largest_size(_bytes(splits)), say=say)
-        size, reason = choose(large, splits)
+    sizes = choose.sizes(_bytes(splits)) if choose and wanted.vocab_size is None and wanted.tokenizer == "bpe" else ()
+    if choose is not None and len(sizes) > 1:
+        large = train_tokenizer(wanted, _texts(splits), vocab_size=sizes[-1], say=say)
+        size, reason = choose.choose_size(large, sizes, splits)
         tokenizer = shortened(large, size)
     else:
         size, reason = choose_vocab_size(_bytes(splits))
