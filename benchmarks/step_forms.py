@@ -134,7 +134,7 @@ def our_form(shape: Shape, family: str, optimizer: str, precision: str, compiled
         optimizer=OptimizerSettings(optimizer=optimizer),
         schedule=ScheduleSettings(),
     )
-    recipe = plan_recipe(settings, config, 1.0, Choices(), imported=False)
+    recipe = plan_recipe(settings, config, 1.0, 1000, Choices(), imported=False)
     state = TrainingState.new(model, recipe, machine)
     instrument(state.optimizer, region)
     made = steps(

@@ -153,7 +153,7 @@ class OptimizerSettings(Section):
     learning_rate: float | None = Field(None, gt=0, description="Peak rate (with muon: of its matrices).")
     adamw_learning_rate: float | None = Field(None, gt=0, description="With muon: peak rate of all other weights.")
     weight_decay: float | None = Field(None, ge=0, description="Decoupled decay of matrices (coupled for adam).")
-    momentum: float = Field(0.95, ge=0, lt=1, description="Muon's momentum.")
+    momentum: float | None = Field(None, ge=0, lt=1, description="Muon's momentum.")
     beta1: float | None = Field(None, ge=0, lt=1, description="Adam's first decay rate.")
     beta2: float | None = Field(None, ge=0, lt=1, description="Adam's second decay rate.")
     gradient_clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 switches clipping off.")

@@ -147,9 +147,8 @@ def _planned_cooldown(plan: Plan) -> tuple[int, int] | None:
 def _usual_rate(plan: Plan, *, imported: bool) -> float:
     """The peak rate the plan chooses for this optimizer and shape when nobody sets one."""
     optimizer = plan.recipe.optimizer
-    usual = plan_recipe(
-        settings_with(optimizer=optimizer), plan.model, plan.expected_epochs, Choices(), imported=imported
-    )
+    epochs, steps = plan.expected_epochs, plan.expected_steps
+    usual = plan_recipe(settings_with(optimizer=optimizer), plan.model, epochs, steps, Choices(), imported=imported)
     return usual.learning_rate
 
 

@@ -52,7 +52,7 @@ def plan_looks(
     a_window = _FORWARD * speed.step_seconds(model, batch, eager=True) / batch
     beside = beside_seconds(settings, model, speed)
     if in_minutes:
-        often, windows = _affordable(SHARE * seconds, beside, (1 + _SAMPLE_SHARE) * a_window, whole)
+        often, windows = _affordable(SHARE * seconds, beside, a_window, whole)
         every = max(1, -(-steps // (often - 1)))
     else:
         often, windows = (
@@ -86,7 +86,8 @@ def readable(value: float) -> int:
 def _affordable(budget: float, beside: float, a_window: float, whole: int) -> tuple[int, int]:
     """How often, and on how many windows, within `budget` seconds: rather fewer times than on very few windows."""
     for often in _OFTEN:
-        windows = int((budget / often - beside) / a_window)
+        both = int((budget / often - beside) / a_window)  # windows of validation and of training text
+        windows = min(int(both / (1 + _SAMPLE_SHARE)), both - _LEAST)
         if windows >= min(whole, _FEW):
             return often, min(whole, windows)
     return _OFTEN[-1], min(whole, max(_LEAST, windows))

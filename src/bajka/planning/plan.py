@@ -134,7 +134,7 @@ def make_plan(
     steps = _steps(settings, outlook.tokens(model), windows_per_epoch, batch, model.context_length)
     epochs = steps * batch / windows_per_epoch
     model = plan_dropout(settings, model, epochs, c, imported=imported is not None)
-    recipe = plan_recipe(settings, model, epochs, c, imported=imported is not None)
+    recipe = plan_recipe(settings, model, epochs, steps, c, imported=imported is not None)
     average = plan_average(settings, steps, c)
     fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
     looks = plan_looks(settings, facts, model, speed, steps=steps, batch=batch, in_minutes=minutes is not None, c=c)

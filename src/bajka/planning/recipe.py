@@ -34,6 +34,9 @@ class AveragePlan:
     epochs: int
 
 
+SHORT_RUN_STEPS = 2000
+"""Runs of fewer steps take a smaller momentum: a long memory of gradients is worth less than a quick turn."""
+
 LITTLE_TEXT_EPOCHS = 6.0
 """A text that is read more often than this is little: dropout and more decay keep it from being learnt by heart."""
 
@@ -52,8 +55,10 @@ def plan_dropout(settings: Settings, model: ModelConfig, epochs: float, c: Choic
     return model.model_copy(update={"dropout": float(c.take("dropout", settings.model.dropout, planned, reason))})
 
 
-def plan_recipe(settings: Settings, model: ModelConfig, epochs: float, c: Choices, *, imported: bool) -> Recipe:
-    """Optimizer, peak rates and decay; gentle for imported weights and for norms after the sum."""
+def plan_recipe(
+    settings: Settings, model: ModelConfig, epochs: float, steps: int, c: Choices, *, imported: bool
+) -> Recipe:
+    """Optimizer, peak rates, momentum and decay; gentle for imported weights and for norms after the sum."""
     wish = settings.optimizer
     gentle = imported or model.family == "gpt1"
     reason = "fine-tuning" if imported else "gpt1 has its norms after the sum" if gentle else "sooner at a good loss"
@@ -76,11 +81,20 @@ def plan_recipe(settings: Settings, model: ModelConfig, epochs: float, c: Choice
         weight_decay=float(
             c.take("weight_decay", wish.weight_decay, 0.0 if name == "adam" else decay, "more when text is read often")
         ),
-        momentum=wish.momentum,
+        momentum=_momentum(settings, name, steps, c),
         beta1=wish.beta1 if wish.beta1 is not None else 0.9,
         beta2=wish.beta2 if wish.beta2 is not None else 0.95,
         gradient_clip=wish.gradient_clip,
     )
+
+
+def _momentum(settings: Settings, optimizer: str, steps: int, c: Choices) -> float:
+    """Muon's momentum; no other optimizer reads it."""
+    wish, planned = settings.optimizer.momentum, 0.9 if steps < SHORT_RUN_STEPS else 0.95
+    if optimizer != "muon":
+        return wish or planned
+    why = f"0.9 in runs of fewer than {SHORT_RUN_STEPS:,} steps, else 0.95"
+    return float(c.take("momentum", wish, planned, why))
 
 
 def _adamw_rate(settings: Settings, optimizer: str, c: Choices) -> float:

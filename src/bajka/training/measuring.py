@@ -30,7 +30,8 @@ _MOST_STEPS = 12
 
 
 def measuring_seconds(minutes: float | None) -> float:
-    """Seconds that measuring may take: a twentieth of the minutes, at most 4; half a second for a run in steps."""
+    """Seconds that measuring may take: a twentieth of the minutes, at most 4; little for a run in steps, which is the same
+    on every machine."""
     return 0.5 if minutes is None else min(4.0, 0.05 * 60 * minutes)
 
 

@@ -94,9 +94,16 @@ class Planner:
         return make_plan(self.settings, facts, self.machine, rates=self.rates, imported=self.imported, spent=spent)
 
     def _measured(self, plan: Plan) -> bool:
-        """Measure a step of what was chosen, once and while there is time; whether the rates have changed."""
+        """Measure a step of what was chosen, once and while there is time; whether the rates have changed.
+
+        A run in steps is planned without: nothing that it decides depends on the speed.
+        """
         left = self.allowance - self.rates.seconds
-        if left <= 0 or self.rates.knows(plan.model, plan.micro_batch_size, self.machine.precision):
+        if (
+            self.minutes is None
+            or left <= 0
+            or self.rates.knows(plan.model, plan.micro_batch_size, self.machine.precision)
+        ):
             return False
         began = time.perf_counter()
         step = measure_step(plan, self.machine, self.rates, seconds=left / 2)
