@@ -73,7 +73,8 @@ def test_the_plan_is_told_line_by_line_with_value_and_reason() -> None:
     lines = describe(plan)
     assert lines[0].startswith(f"Model: modern, {parameters(plan.model):,} weights")
     assert "  n_layer = 3: you set it" in lines
-    assert f"  context_length = {plan.model.context_length}: usual on a CPU for this amount of text" in lines
+    assert "  context_length = 128: in fewer than 8 minutes no more than that is learned to be used" in lines
+    assert "  context_length = 256: usual on a CPU for this amount of text" in describe(plan_of(minutes=10, n_layer=3))
     assert any(line.startswith(f"Expected in 5 minutes: {plan.expected_steps:,} steps at about") for line in lines)
     assert all("None" not in line for line in lines)
 

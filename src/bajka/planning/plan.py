@@ -32,14 +32,12 @@ from bajka.planning.recipe import (
     plan_recipe,
     plan_schedule,
 )
-from bajka.planning.schedule import Schedule
+from bajka.planning.schedule import Schedule, planned_minutes
 from bajka.planning.shape import Choices, CorpusFacts, Judge, choose_shape, imported_shape
 from bajka.planning.telling import expected_lines
 from bajka.planning.wishes import check_batch, check_time
 
 __all__ = ["CorpusFacts", "Plan", "describe", "make_plan", "planned_minutes"]
-
-DEFAULT_MINUTES = 10.0
 
 
 @dataclass(frozen=True)
@@ -189,14 +187,6 @@ def describe(plan: Plan, *, now: datetime | None = None) -> list[str]:
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def planned_minutes(settings: Settings) -> float | None:
-    """Minutes of a run: those that were set, ten when no length was set, None for a run in steps or epochs."""
-    schedule = settings.schedule
-    if schedule.steps is not None or schedule.epochs is not None:
-        return None
-    return float(schedule.minutes or DEFAULT_MINUTES)
 
 
 def _minutes(settings: Settings, c: Choices) -> float | None:

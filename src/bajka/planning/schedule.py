@@ -13,7 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bajka.config import ScheduleName
+from bajka.config import ScheduleName, Settings
+
+DEFAULT_MINUTES = 10.0
+
+
+def planned_minutes(settings: Settings) -> float | None:
+    """Minutes of a run: those that were set, ten when no length was set, None for a run in steps or epochs."""
+    schedule = settings.schedule
+    if schedule.steps is not None or schedule.epochs is not None:
+        return None
+    return float(schedule.minutes or DEFAULT_MINUTES)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import parameters
 from bajka.model.families import feed_forward_width, preset
+from bajka.planning.schedule import planned_minutes
 
 SHAPES = ((2, 64), (3, 128), (4, 192), (4, 256), (6, 320), (6, 384), (8, 512), (12, 768), (16, 1024))
 """Depth and width from about 0.1 to 200 million weights in blocks; heads are 64 wide (32 below a width of 192)."""
@@ -21,6 +22,9 @@ TOKENS_A_WEIGHT = 0.7
 
 MOST_WEIGHTS_A_TOKEN = 4
 """A network with more weights than this for each token of the text is never chosen: a first rule."""
+
+SHORT_MINUTES = 8
+"""Runs on a CPU below it learn sooner with a short context (docs/experiments.md, "The recipe"); where it ends is a first rule."""
 
 SMALLEST_CONTEXT = 32
 TRAINING_WINDOWS, VALIDATION_WINDOWS = 200, 8
@@ -161,10 +165,12 @@ def _heads(width: int) -> int:
 
 
 def _context(settings: Settings, facts: CorpusFacts, machine: Machine, c: Choices) -> int:
-    """256 on a CPU, 512 on a GPU, 1,024 from 100 MB of text; halved until there are enough windows."""
-    wish = settings.model.context_length
+    """256 on a CPU, 512 on a GPU, 1,024 from 100 MB of text, 128 for a short run; halved until there are enough windows."""
+    wish, minutes = settings.model.context_length, planned_minutes(settings)
     best = 1024 if facts.bytes >= 100_000_000 else 256 if machine.kind == "cpu" else 512
     reason = f"usual on a {'CPU' if machine.kind == 'cpu' else 'GPU'} for this amount of text"
+    if machine.kind == "cpu" and minutes is not None and minutes < SHORT_MINUTES:
+        best, reason = 128, f"in fewer than {SHORT_MINUTES} minutes no more than that is learned to be used"
     while wish is None and best > SMALLEST_CONTEXT and not _enough_windows(facts, best):
         best //= 2
         reason = f"halved until there are {TRAINING_WINDOWS} training and {VALIDATION_WINDOWS} validation windows"

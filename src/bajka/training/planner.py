@@ -12,8 +12,9 @@ from bajka.errors import BajkaError
 from bajka.formats import Document
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
-from bajka.planning.plan import CorpusFacts, Plan, make_plan, planned_minutes
+from bajka.planning.plan import CorpusFacts, Plan, make_plan
 from bajka.planning.rates import Rates
+from bajka.planning.schedule import planned_minutes
 from bajka.tokenizer import Tokenizer, choose_vocab_size, shortened, sizes_worth_a_thought
 from bajka.tokens.store import TokenSet, token_set
 from bajka.training.corpus_facts import ngrams_of
