@@ -24,7 +24,7 @@ MOST_WEIGHTS_A_TOKEN = 4
 """A network with more weights than this for each token of the text is never chosen: a first rule."""
 
 SHORT_MINUTES = 8
-"""Runs on a CPU below it learn sooner with a short context (docs/experiments.md, "The recipe"); where it ends is a first rule."""
+"""Runs on a CPU below it learn sooner with a short context (docs/experiments.md, "The recipe"); its place is a first rule."""
 
 SMALLEST_CONTEXT = 32
 TRAINING_WINDOWS, VALIDATION_WINDOWS = 200, 8
