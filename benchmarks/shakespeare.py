@@ -33,7 +33,7 @@ validation_share = 0.1
 tokenizer = "characters"
 
 [model]
-n_layer = 4
+n_layer = 2
 n_head = 4
 n_embd = 128
 n_inner = 320
@@ -140,10 +140,10 @@ def arguments() -> argparse.Namespace:
     )
     options.add_argument("--target", type=float, default=1.88, help="whole-validation loss, nats a character")
     options.add_argument("--max-iters", type=int, default=2000, help="nanoGPT's steps; 2,000 is the published command")
-    options.add_argument("--steps", type=int, default=240)
+    options.add_argument("--steps", type=int, default=232)
     options.add_argument("--batch", type=int, default=16)
     options.add_argument("--rate", type=float, default=0.02)
-    options.add_argument("--adamw", type=float, default=0.006)
+    options.add_argument("--adamw", type=float, default=0.012)
     options.add_argument("--cooldown", type=float, default=0.6)
     options.add_argument("--compile", default="off")
     return options.parse_args()
