@@ -13,7 +13,7 @@ from bajka.planning.shape import Choices, CorpusFacts
 SHARE = 0.05
 """Share of the time that evaluations, samples and saves may take."""
 
-_OFTEN = (20, 16, 12, 10, 8, 6, 5, 4)  # evaluations a run, the first one before all steps included
+_OFTEN = (20, 16, 12, 10, 8, 6, 5, 4)  # evaluations a run, that before all steps included, an early first look not
 _FEW = 64  # windows below which fewer, larger evaluations are better
 _LEAST = 32
 _SAMPLE_SHARE = 0.25  # of the validation windows: as many of the training text show the gap between both
@@ -66,7 +66,8 @@ def plan_looks(
     why = f"about {often} times a run, which costs at most a twentieth of it"
     every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, why)
     a_look = beside + a_window * (windows + sample_windows(windows))
-    share = (steps // every + 1) * a_look / max(seconds, 1e-9)
+    looks = steps // every + (2 if in_minutes else 1)
+    share = looks * a_look / max(seconds, 1e-9)
     return Looks(every, windows, share)
 
 
@@ -86,7 +87,7 @@ def readable(value: float) -> int:
 def _affordable(budget: float, beside: float, a_window: float, whole: int) -> tuple[int, int]:
     """How often, and on how many windows, within `budget` seconds: rather fewer times than on very few windows."""
     for often in _OFTEN:
-        both = int((budget / often - beside) / a_window)  # windows of validation and of training text
+        both = int((budget / (often + 1) - beside) / a_window)  # windows of validation and of training text
         windows = min(int(both / (1 + _SAMPLE_SHARE)), both - _LEAST)
         if windows >= min(whole, _FEW):
             return often, min(whole, windows)

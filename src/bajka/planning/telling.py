@@ -36,7 +36,7 @@ def expected_lines(plan: Plan, now: datetime | None) -> list[str]:
 def _limit(found: Expectation) -> str:
     """Whether time or text is what the result lacks most, by what twice of each would bring."""
     middle = (found.bits_per_byte["low"] + found.bits_per_byte["high"]) / 2
-    time, text = (100 * (1 - bits / middle) for bits in (found.twice_time, found.twice_text))
+    time, text = (max(0.0, 100 * (1 - bits / middle)) for bits in (found.twice_time, found.twice_text))
     less = "Text, more than time, is the limit" if found.limit == "text" else "Time, more than text, is the limit"
     return f"{less}: twice the time would lower this by about {time:.0f} %, twice the text by about {text:.0f} %."
 
