@@ -27,6 +27,7 @@ TINY: dict[str, Any] = {
     "max_new_tokens": 2,
     "evaluation_windows": 4,
     "evaluate_every_steps": 10,
+    "momentum": 0.95,  # or it would follow from the length, and that of a run in minutes from this machine's speed
     "save_every_steps": 4,
 }
 
