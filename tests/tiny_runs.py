@@ -27,7 +27,9 @@ TINY: dict[str, Any] = {
     "max_new_tokens": 2,
     "evaluation_windows": 4,
     "evaluate_every_steps": 10,
-    "momentum": 0.95,  # or it would follow from the length, and that of a run in minutes from this machine's speed
+    "momentum": 0.95,  # this and the next two would follow from the length, which in minutes follows from this machine's speed
+    "dropout": 0.1,
+    "weight_decay": 0.2,
     "save_every_steps": 4,
 }
 

@@ -16,8 +16,6 @@ from bajka.tokenizer import (
     QWEN2,
     Tokenizer,
     choose_vocab_size,
-    shortened,
-    sizes_worth_a_thought,
     train_tokenizer,
 )
 from bajka.tokenizer.sample import sample
@@ -137,20 +135,9 @@ def test_runs_without_a_border_train_quickly(text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text[:10_000])) == text[:10_000]
 
 
-@pytest.mark.parametrize("size", [300, 500, 700])
-def test_a_large_vocabulary_cut_short_is_the_one_trained_smaller(size: int) -> None:
-    texts = [
-        f"The {word} went to the {word}s of the {number}th wood." for number in range(60) for word in ("fox", "crow")
-    ]
-    texts += [Path(__file__).read_text(encoding="utf-8")]
-    large = train_tokenizer(TokenizerSettings(), texts, vocab_size=900)
-    small = train_tokenizer(TokenizerSettings(), texts, vocab_size=size)
-    cut = shortened(large, size)
-    assert cut.fingerprint == small.fingerprint
-    assert cut.encode("The crows of the 17th wood") == small.encode("The crows of the 17th wood")
-
-
-def test_more_minutes_allow_a_larger_vocabulary() -> None:
-    worth = [sizes_worth_a_thought(1_000_000, minutes=minutes) for minutes in (2, 10, 60)]
-    assert worth == [(512, 1024, 2048), (512, 1024, 2048, 4096), (512, 1024, 2048, 4096, 8192)]
-    assert sizes_worth_a_thought(10**9, minutes=600) == (4096, 8192, 16_384)
+def test_a_short_run_has_half_of_the_usual_vocabulary_but_never_less_than_the_smallest() -> None:
+    assert choose_vocab_size(10_000_000)[0] == choose_vocab_size(10_000_000, minutes=30)[0] == 4096
+    size, reason = choose_vocab_size(10_000_000, minutes=2)
+    assert size == 2048
+    assert reason == "10.0 MB of text in 2 minutes: with a small head more of it is seen"
+    assert choose_vocab_size(50_000, minutes=2) == choose_vocab_size(50_000)

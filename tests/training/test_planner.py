@@ -10,13 +10,11 @@ import pytest
 import torch
 
 from bajka.config import HardwareSettings
-from bajka.corpus import read_corpus, split_documents
 from bajka.corpus.tales import write_tales
 from bajka.hardware import find_machine
 from bajka.planning.rates import Rates
 from bajka.planning.shape import CorpusFacts
 from bajka.settings import settings_with
-from bajka.tokenizer import train_tokenizer
 from bajka.training.measuring import measure_machine, measure_step, measuring_seconds
 from bajka.training.planner import Planner
 from bajka.training.preview import preview, settings_page
@@ -93,29 +91,6 @@ def test_a_planner_that_measures_knows_the_step_of_what_it_chose(texts: Path) ->
     knows = one.rates.knows(plan.model, plan.micro_batch_size, one.machine.precision)
     assert knows or one.rates.seconds > 1  # on a machine that is busy with other things there may be no time left
     assert one.rates.seconds < 10
-
-
-def test_the_vocabulary_with_the_lowest_expectation_is_chosen(texts: Path) -> None:
-    one = planner(texts, minutes=3, tokenizer="bpe")
-    split = split_documents(read_corpus(one.settings.corpus, one.settings.cleaning), one.settings.corpus)
-    large = train_tokenizer(one.settings.tokenizer, (document.text for document in split.train), vocab_size=4096)
-    sizes = (512, 1024, 2048)
-    facts = one._facts_by_size(large, sizes, [split])
-    assert {512, 1024} <= set(facts)
-    assert facts[1024].train_tokens < facts[512].train_tokens
-    size, reason = one.choose_size(large, sizes, [split])
-    assert size in facts
-    bits = {name: one._expected(of) for name, of in facts.items()}
-    expected = {name: found for name, found in bits.items() if found is not None}
-    if expected:
-        assert size == min(expected, key=lambda name: expected[name])
-        assert "fewest bits a byte" in reason
-
-
-def test_a_run_in_steps_takes_the_usual_vocabulary(texts: Path) -> None:
-    one = planner(texts, steps=30)
-    assert one.sizes(10_000_000) == ()
-    assert planner(texts, minutes=2).sizes(10_000_000) == (1024, 2048, 4096)
 
 
 def test_a_preview_says_the_plan_and_writes_its_page(texts: Path) -> None:

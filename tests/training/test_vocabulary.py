@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from bajka.corpus import Split, read_corpus, split_documents
 from bajka.corpus.tales import write_tales
 from bajka.errors import SettingsError
 from bajka.settings import settings_with
-from bajka.tokenizer import Tokenizer
 from bajka.training.vocabulary import make_tokenizer
 
 
@@ -35,24 +33,3 @@ def test_a_vocabulary_far_larger_than_the_text_supports_names_the_largest_there_
     offered = re.search(r"--vocab-size (\d+)", str(caught.value))
     assert offered is not None
     assert make_tokenizer(*wished(texts, int(offered[1])), lambda line: None).vocab_size == int(offered[1])
-
-
-def test_a_chooser_is_asked_only_when_no_size_was_set(texts: Path) -> None:
-    asked: list[int] = []
-
-    class Chooser:
-        def sizes(self, corpus_bytes: int) -> tuple[int, ...]:
-            return (400, 600)
-
-        def choose_size(self, large: Tokenizer, sizes: Sequence[int], splits: Sequence[Split]) -> tuple[int, str]:
-            asked.append(large.vocab_size)
-            return 400, "it was chosen"
-
-    choose = Chooser()
-    settings, splits = wished(texts, 300)
-    assert make_tokenizer(settings, splits, lambda line: None, choose=choose).vocab_size == 300
-    assert not asked
-    said: list[str] = []
-    assert make_tokenizer(settings_with(texts=[str(texts)]), splits, said.append, choose=choose).vocab_size == 400
-    assert said[0] == "Vocabulary: 400 entries (it was chosen)."
-    assert asked == [600]

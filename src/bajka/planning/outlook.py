@@ -44,12 +44,6 @@ class Outlook:
         planned = plan_batch(self.speed.machine, minutes, model.context_length, windows)
         return self.settings.train.global_batch_size or planned
 
-    def bits(self, model: ModelConfig) -> float | None:
-        """Bits a byte that a new model of this shape is expected to end with; None beyond what was recorded."""
-        tokens = self.tokens(model)
-        case = None if tokens is None else self._case(model, tokens)
-        return None if case is None else expected_bits(case, evidence())
-
     def expectation(self, model: ModelConfig, tokens: float) -> Expectation | None:
         """The expectation of a run that sees so many `tokens`; None where there is no record of anything like it."""
         case = self._case(model, tokens)

@@ -230,7 +230,6 @@ def _notes(facts: CorpusFacts, epochs: float, expectation: Expectation | None, *
 def _judge(outlook: Outlook, machine: Machine) -> Judge:
     """By what shapes are judged on this machine, with this text, in this time."""
     return Judge(
-        expected_bits=outlook.bits,
         tokens=None if outlook.seconds is None else lambda model: outlook.tokens(model) or 0.0,
         fits=lambda model: fits(model, outlook.speed.optimizer, machine),
     )

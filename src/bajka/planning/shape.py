@@ -53,11 +53,9 @@ class CorpusFacts:
 class Judge:
     """What a shape can be judged by before it is trained.
 
-    `expected_bits` gives the bits a byte it is expected to end with, None where nothing of that size was recorded;
-    `tokens` how many it would see (None: the length is not in minutes), `fits` whether it fits into memory.
+    `tokens` gives how many it would see (None: the length is not in minutes), `fits` whether it fits into memory.
     """
 
-    expected_bits: Callable[[ModelConfig], float | None]
     tokens: Callable[[ModelConfig], float] | None
     fits: Callable[[ModelConfig], bool]
 
@@ -78,13 +76,13 @@ class Choices:
 
 
 def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge: Judge, c: Choices) -> ModelConfig:
-    """The sensible shape that is expected to end best; beyond what was recorded, the largest that sees enough tokens."""
+    """The largest sensible shape that the time lets see enough tokens, or that the text does not starve."""
     wish = settings.model
     context = _context(settings, facts, machine, c)
     shapes = [_configuration(settings, facts, context, *one) for one in _candidates(settings)]
     most = MOST_WEIGHTS_A_TOKEN * max(facts.train_tokens, 100_000)
     fitting = [one for one in shapes if judge.fits(one) and parameters(one) <= most] or shapes[:1]
-    model, reason = _best(fitting, judge) if judge.tokens else _taught_by_text(fitting, facts)
+    model, reason = _taught_by_time(fitting, judge) if judge.tokens else _taught_by_text(fitting, facts)
     c.take("n_layer", wish.n_layer, model.n_layer, reason)
     c.take("n_embd", wish.n_embd, model.n_embd, reason)
     c.take("n_head", wish.n_head, model.n_head, f"heads of {model.head_dim}")
@@ -95,16 +93,12 @@ def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge
     return model
 
 
-def _best(shapes: list[ModelConfig], judge: Judge) -> tuple[ModelConfig, str]:
-    """The shape with the lowest expectation, unless the largest one that sees enough tokens is beyond all records."""
+def _taught_by_time(shapes: list[ModelConfig], judge: Judge) -> tuple[ModelConfig, str]:
+    """The largest shape that sees enough tokens in the time."""
     assert judge.tokens is not None
     seeing = [one for one in shapes if judge.tokens(one) >= TOKENS_A_WEIGHT * parameters(one)]
-    largest = max(seeing or shapes[:1], key=parameters)
-    expected = [(bits, one) for one in shapes if (bits := judge.expected_bits(one)) is not None]
-    if not expected or judge.expected_bits(largest) is None:
-        return largest, f"the largest shape that sees {TOKENS_A_WEIGHT} tokens for each weight in this time"
-    bits, best = min(expected, key=lambda pair: (pair[0], parameters(pair[1])))
-    return best, f"of {len(expected)} shapes the one with the lowest expectation, {bits:.2f} bits a byte"
+    reason = f"the largest shape that sees {TOKENS_A_WEIGHT} tokens for each weight in this time"
+    return max(seeing or shapes[:1], key=parameters), reason
 
 
 def _taught_by_text(shapes: list[ModelConfig], facts: CorpusFacts) -> tuple[ModelConfig, str]:

@@ -5,18 +5,14 @@ from bajka.tokenizer.report import TokenizerFigures, TokenizerReport, gguf_note,
 from bajka.tokenizer.stream import TextStream
 from bajka.tokenizer.tokenizer import Tokenizer
 from bajka.tokenizer.train import (
-    SIZES,
     TRAINED_TO_SIZE,
     choose_vocab_size,
-    shortened,
-    sizes_worth_a_thought,
     train_tokenizer,
 )
 
 __all__ = [
     "END_OF_TEXT",
     "QWEN2",
-    "SIZES",
     "TRAINED_TO_SIZE",
     "Kind",
     "TextStream",
@@ -25,8 +21,6 @@ __all__ = [
     "TokenizerReport",
     "choose_vocab_size",
     "gguf_note",
-    "shortened",
-    "sizes_worth_a_thought",
     "tokenizer_report",
     "train_tokenizer",
 ]

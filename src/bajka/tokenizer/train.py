@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 
 import tokenizers
@@ -31,43 +30,26 @@ _BOUNDED_QWEN2 = (
 """The same words, but those of more than 256 characters in parts: merging inside them takes quadratic time, and a line
 of a million spaces is too much for the regular expression."""
 
-SIZES = (512, 1024, 2048, 4096, 8192, 16_384)
-"""Sizes of vocabularies that are chosen among."""
-
 _SIZES = ((100_000, 512), (500_000, 1024), (2_000_000, 2048), (20_000_000, 4096), (200_000_000, 8192))
 _LARGEST = 16_384
+_SMALLEST = 512
+
+SHORT_MINUTES = 8
+"""Where short runs end is a first rule; that they exist was seen (docs/experiments.md, "How large a vocabulary")."""
 
 
-def choose_vocab_size(corpus_bytes: int) -> tuple[int, str]:
-    """Entries of a vocabulary to train for so many UTF-8 bytes of text, and the reason as half a sentence."""
+def choose_vocab_size(corpus_bytes: int, *, minutes: float | None = None) -> tuple[int, str]:
+    """Entries of a vocabulary to train for so many UTF-8 bytes of text, and the reason as half a sentence.
+
+    Half as many for a run of fewer than `SHORT_MINUTES` minutes: with the smaller head more of the text is seen.
+    """
     megabytes = (
         f"{corpus_bytes / 1e6:,.1f} MB of text" if corpus_bytes >= 100_000 else f"{corpus_bytes:,} bytes of text"
     )
     size = next((size for limit, size in _SIZES if corpus_bytes < limit), _LARGEST)
+    if minutes is not None and minutes < SHORT_MINUTES and size > _SMALLEST:
+        return size // 2, f"{megabytes} in {minutes:g} minutes: with a small head more of it is seen"
     return size, f"{megabytes}: enough to see each of {size:,} entries often, and a small head is fast"
-
-
-def sizes_worth_a_thought(corpus_bytes: int, *, minutes: float) -> tuple[int, ...]:
-    """Vocabularies that a run of so many minutes may be best with: down to a quarter of the usual one for so much text, up to
-    four times as large where there is time to see as much of the text with the larger head."""
-    usual = SIZES.index(choose_vocab_size(corpus_bytes)[0])
-    above = 0 if minutes < 5 else 1 if minutes < 60 else 2
-    return SIZES[max(0, usual - 2) : usual + above + 1]
-
-
-def shortened(tokenizer: Tokenizer, vocab_size: int) -> Tokenizer:
-    """The tokenizer that `train_tokenizer` would have given for a smaller `vocab_size` and the same texts ("bpe" alone).
-
-    Byte pair encoding adds one pair after another, so that the first entries of a large vocabulary are the small one.
-    """
-    assert tokenizer.kind == "bpe"
-    assert not tokenizer.markers
-    page = json.loads(tokenizer.backend.to_str())
-    model = page["model"]
-    kept = {token: number for token, number in model["vocab"].items() if number < vocab_size}
-    first = len(model["vocab"]) - len(model["merges"])  # before all merges: the marker and the bytes
-    model["vocab"], model["merges"] = kept, model["merges"][: max(0, vocab_size - first)]
-    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(page)))
 
 
 def train_tokenizer(

@@ -21,7 +21,7 @@ from bajka.tokens.foreign import is_token_folder, open_foreign_bins
 from bajka.tokens.prepare import prepare
 from bajka.tokens.store import TokenData, open_token_data
 from bajka.training.corpus_facts import facts_of
-from bajka.training.vocabulary import ChooseSize, make_tokenizer
+from bajka.training.vocabulary import make_tokenizer
 
 Say = Callable[[str], None]
 
@@ -88,12 +88,11 @@ def prepare_inputs(
     parent: Path,
     say: Say,
     tokenizer: Tokenizer | None = None,
-    choose: ChooseSize | None = None,
     progress: Progress = silent,
 ) -> Inputs:
     """Read the texts, split them, make or take the tokenizer, encode; a folder of token files is taken as it is.
 
-    `tokenizer` overrules the settings (that of the weights training starts from), `choose` is that of `make_tokenizer`.
+    `tokenizer` overrules the settings (that of the weights training starts from).
     Cleaned texts and ids go to folders of `parent`.
     """
     texts = settings.corpus.texts
@@ -102,7 +101,7 @@ def prepare_inputs(
     name = name_of(settings)
     corpus, split = read_and_split(settings, say, keep=parent / name, progress=progress)
     if tokenizer is None:
-        tokenizer = make_tokenizer(settings, [split], say, choose=choose)
+        tokenizer = make_tokenizer(settings, [split], say)
     sources = {"texts": list(texts), "files": len(corpus.files), "documents": len(corpus.documents)}
     data = prepare(split, tokenizer, parent=parent, name=name, sources=sources, progress=progress)
     say_sizes(data, say)

@@ -45,7 +45,7 @@ from bajka.training.sources import (
     voice,
     without_leaks,
 )
-from bajka.training.vocabulary import ChooseSize, make_tokenizer
+from bajka.training.vocabulary import make_tokenizer
 
 
 def prepare_all(
@@ -55,7 +55,6 @@ def prepare_all(
     say: Say,
     base: LoadedModel | None = None,
     tokenizer: Tokenizer | None = None,
-    choose: ChooseSize | None = None,
     progress: Progress = silent,
 ) -> Inputs:
     """`prepare_inputs` with all further corpora that `settings` ask for, and what `base` learned before, if it is known.
@@ -70,7 +69,7 @@ def prepare_all(
         tokenizer = tokenizer or base.tokenizer.with_start()
         earlier = earlier_corpus(base, settings, say=say, progress=progress)
     if len(sources) == 1 and earlier is None:
-        return prepare_inputs(settings, parent=parent, say=say, tokenizer=tokenizer, choose=choose, progress=progress)
+        return prepare_inputs(settings, parent=parent, say=say, tokenizer=tokenizer, progress=progress)
     sources = [read_source(one, settings, voice(one, say), parent=parent, progress=progress) for one in sources]
     also = _decoded(earlier.data.validation, tokenizer) if earlier and tokenizer else []
     sources = without_leaks(sources, also, settings, say, progress)
@@ -78,7 +77,7 @@ def prepare_all(
         tokenizer = given_tokens(sources[0].given, settings, None, lambda line: None).tokenizer
     if tokenizer is None:
         splits = [one.split for one in sources if one.kind != "watched" and one.split]
-        tokenizer = make_tokenizer(settings, splits, say, choose=choose)
+        tokenizer = make_tokenizer(settings, splits, say)
     encoded = [_encode(one, tokenizer, settings, voice(one, say), parent, progress) for one in sources]
     return _assemble(encoded[0], tokenizer, _further(sources, encoded, earlier, say), say)
 

@@ -80,7 +80,6 @@ def _prepare(
         parent=data_folder(run),
         say=log.say,
         base=base,
-        choose=planner,
         progress=log.view.working,
     )
     facts = inputs.facts

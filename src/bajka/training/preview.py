@@ -59,7 +59,7 @@ def _facts(
         tokenizer = given_tokens(sources[0].given, settings, None, say).tokenizer
     if tokenizer is None:
         splits = [one.split for one in sources if one.split]
-        tokenizer = make_tokenizer(settings, splits, say, choose=planner)
+        tokenizer = make_tokenizer(settings, splits, say)
     data = [_encoded(one, tokenizer, settings) for one in sources]
     replayed = [settings.train.replay] if settings.train.replay else []
     return facts_of(data[0], data[1:], [one.share for one in sources[1:]] + replayed, tokenizer)
