@@ -48,6 +48,7 @@ bench: $(READY)
 	@test -n "$(NANOGPT)" -a -n "$(SHAKESPEARE)" -a -n "$(ALICE)" -a -n "$(AUTHOR)" -a -n "$(ENGLISH)" || { echo \
 	"make bench NANOGPT=checkout SHAKESPEARE=tinyshakespeare.txt ALICE=alice.txt AUTHOR=folder ENGLISH=folder-of-40-MB"; \
 	echo "  [ROUNDS=3] [RESULTS=benchmarks/results.jsonl]; what each is: benchmarks/README.md"; exit 2; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BENCH)/shakespeare.py $(KEEP) --nanogpt "$(NANOGPT)" --text "$(SHAKESPEARE)"
 	$(BENCH)/first_sample.py $(KEEP) --text "$(SHAKESPEARE)"
 	$(BENCH)/speed.py $(KEEP) --nanogpt "$(NANOGPT)"
