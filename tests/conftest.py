@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 
 import pytest
@@ -18,8 +19,17 @@ settings.register_profile("drawn", derandomize=False, print_blob=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Fixed examples, unless the torture is asked for."""
+    """Fixed examples, unless the torture is asked for; signals as in a terminal."""
+    _hear_signals()
     settings.load_profile("drawn" if config.getoption("markexpr") == "torture" else "fixed")
+
+
+def _hear_signals() -> None:
+    """Under nohup or behind a shell's "&" signals are ignored, and children inherit that: runs here shall hear them."""
+    for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
