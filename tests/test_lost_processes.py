@@ -53,7 +53,7 @@ def torchrun(
     command = [sys.executable, "-m", "torch.distributed.run", *options, str(script), what, str(rank), str(out)]
     command += ["train", str(texts), "--out", str(out)]
     for name, value in (WISHES | {"steps": steps}).items():
-        values = [value] if isinstance(value, str | int) else list(value)
+        values = [value] if isinstance(value, str | int | float) else list(value)
         command += [f"--{name.replace('_', '-')}", *map(str, values)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

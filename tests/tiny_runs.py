@@ -28,8 +28,8 @@ TINY: dict[str, Any] = {
     "evaluation_windows": 4,
     "evaluate_every_steps": 10,
     "momentum": 0.95,  # this and the next two would follow from the length, which in minutes follows from this machine's speed
-    "dropout": 0.1,
-    "weight_decay": 0.2,
+    "dropout": 0.0,
+    "weight_decay": 0.02,
     "save_every_steps": 4,
 }
 

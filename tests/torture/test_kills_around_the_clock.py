@@ -16,7 +16,13 @@ from shooting_range import ShootingRange, count
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the fork server needs fork")
 
-MINUTE: dict[str, Any] = {"minutes": 1, "warmup_steps": 2, "save_every_steps": 7, "evaluate_every_steps": 10}
+MINUTE: dict[str, Any] = {
+    "minutes": 1,
+    "warmup_steps": 2,
+    "save_every_steps": 7,
+    "evaluate_every_steps": 10,
+    "dropout": 0.1,
+}
 SECONDS_A_STEP = [(0, 2.0), (19, 4.0)]  # it becomes slower in the cooldown, which begins at step 16
 BEGUN, CORRECTED = "the cooldown begins", "steps fit into the minutes"
 

@@ -65,7 +65,9 @@ class Paced(Watcher):
 
 
 def paced(texts: Path, out: Path, view: Paced, **wishes: Any) -> bajka.Run:
-    return train_tiny(texts, view, out=str(out), clock=view.hand.stopwatch(), **{"warmup_steps": 2, **wishes})
+    return train_tiny(
+        texts, view, out=str(out), clock=view.hand.stopwatch(), **{"warmup_steps": 2, "dropout": 0.1, **wishes}
+    )
 
 
 def crash(texts: Path, out: Path, **how: Any) -> Paced:

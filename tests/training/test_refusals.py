@@ -117,7 +117,7 @@ NEVER: dict[str, tuple[Any, Any]] = {
     "positions": ("learned", None),
     "activation": ("gelu", None),
     "tie_embeddings": (True, None),
-    "dropout": (0.2, None),
+    "dropout": (0.2, 0.0),
     "family": ("llama", "modern"),
     "vocab_size": (301, 300),
     "tokenizer": ("bytes", "bpe"),
