@@ -9,7 +9,6 @@ mask, windows of `--context` tokens in a DataLoader that shuffles. It prints "it
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from peer_arguments import peer_parser
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -98,7 +98,7 @@ def load(path: Path) -> Callable[[Tensor], Tensor]:
 
 def main() -> None:
     """Train, and save at the steps that are asked for."""
-    options = arguments()
+    options = peer_parser(__doc__, rate=4e-4, dropout=0.1, seed=123).parse_args()
     torch.manual_seed(options.seed)
     shape: dict[str, Any] = {
         "vocab_size": len(np.load(options.tokens / "bytes.npy")),
@@ -126,23 +126,6 @@ def main() -> None:
                 break
     torch.save({"shape": shape, "model": model.state_dict()}, options.out)
     print("saved", flush=True)
-
-
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tokens", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--width", type=int, default=192)
-    parser.add_argument("--heads", type=int, default=3)
-    parser.add_argument("--context", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=4e-4)
-    parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=123)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

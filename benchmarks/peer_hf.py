@@ -8,13 +8,13 @@ decay 0.1, clipping at 1 (the Trainer's own default). A callback prints "iter N"
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
+from peer_arguments import peer_parser
 from torch.utils.data import Dataset
 
 
@@ -44,7 +44,9 @@ class Says(transformers.TrainerCallback):  # type: ignore[misc]
 
 def main() -> None:
     """Train and save."""
-    options = arguments()
+    parser = peer_parser(__doc__, rate=1e-3, dropout=0.0, seed=1337)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    options = parser.parse_args()
     transformers.set_seed(options.seed)
     config = transformers.GPT2Config(
         vocab_size=len(np.load(options.tokens / "bytes.npy")),
@@ -84,24 +86,6 @@ def main() -> None:
     trainer.train()
     trainer.save_model(str(options.out))
     print("saved", flush=True)
-
-
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tokens", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--width", type=int, default=192)
-    parser.add_argument("--heads", type=int, default=3)
-    parser.add_argument("--context", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
-    parser.add_argument("--seed", type=int, default=1337)
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from bajka.entries import check_names, check_shares, name_and_texts, texts_and_s
 Family = Literal["modern", "llama", "gpt2", "gpt1"]
 Activation = Literal["swiglu", "gelu", "gelu_tanh", "relu"]
 ScheduleName = Literal["wsd", "cosine", "linear", "constant", "plateau"]
+OptimizerName = Literal["muon", "adamw", "adam"]
 Precision = Literal["bf16", "fp16", "fp32"]
 
 
@@ -147,7 +148,7 @@ class ModelSettings(Section):
 class OptimizerSettings(Section):
     """How weights are updated."""
 
-    optimizer: Literal["muon", "adamw", "adam"] | None = Field(
+    optimizer: OptimizerName | None = Field(
         None, description="muon takes the matrices inside blocks and leaves the rest to AdamW."
     )
     learning_rate: float | None = Field(None, gt=0, description="Peak rate (with muon: of its matrices).")

@@ -6,14 +6,13 @@ import ctypes
 import os
 import platform
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from bajka.config import HardwareSettings, Precision
-from bajka.errors import ResourceError, SettingsError
+from bajka.errors import SettingsError
 
 DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -228,33 +227,9 @@ def cpp_compiler() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
-def matmul_rate(device: str, dtype: torch.dtype, *, seconds: float = 0.1) -> float:
-    """Measured multiply-adds x 2 per second of a matrix product of the shape that small models have."""
-    a = torch.randn(2048, 512, device=device).to(dtype)
-    b = torch.randn(512, 1024, device=device).to(dtype)
-    a @ b
-    synchronize(device)
-    count, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        for _ in range(4):
-            a @ b
-        synchronize(device)
-        count += 4
-    return count * 2.0 * 2048 * 512 * 1024 / (time.perf_counter() - start)
-
-
 def synchronize(device: str) -> None:
     """Wait until the device has done what it was given."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
     elif device == "mps":
         torch.mps.synchronize()
-
-
-def check_memory(need: int, machine: Machine, *, what: str) -> None:
-    """Raise `ResourceError` when an estimate exceeds what is free: a CPU out of memory is killed without a word."""
-    if need > machine.memory_bytes:
-        raise ResourceError(
-            f"{what} needs about {need / 2**30:.1f} GiB, but {machine.name} has {machine.memory_bytes / 2**30:.1f} GiB "
-            "free. Choose a smaller --n-embd, --n-layer, --context-length or --micro-batch-size."
-        )

@@ -13,7 +13,8 @@ import torch
 from bajka.config import TokenizerSettings
 from bajka.errors import CorpusError
 from bajka.evaluation.loss import make_loss, strided_loss, windows_loss
-from bajka.model.transformer import Transformer, rotary_table
+from bajka.model.positions import rotary_table
+from bajka.model.transformer import Transformer
 from bajka.tokenizer import train_tokenizer
 from bajka.tokens import TokenSet
 from bajka.tokens.store import token_set

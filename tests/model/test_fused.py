@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bajka.model import fused
-from bajka.model.transformer import rotate
+from bajka.model.positions import rotate
 from tiny import tiny_model
 
 B, T, H, K, D, C = 2, 7, 4, 2, 8, 12

@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bajka.checkpoint.model_folder import load_model, write_model_folder
-from bajka.model.transformer import Transformer, rotary_table
+from bajka.model.positions import rotary_table
+from bajka.model.transformer import Transformer
 from tiny import FAMILIES, VARIANTS, byte_tokenizer, some_ids, tiny_model
 
 LLAMA: dict[str, Any] = {

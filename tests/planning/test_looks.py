@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_plan import TEXT, plan_of
+from test_plan import plan_of
+
+from made_up import TEXT
 
 MUCH = replace(TEXT, train_tokens=20_000_000, validation_tokens=1_000_000, bytes=80_000_000)
 
@@ -28,6 +30,13 @@ def test_wishes_are_kept_whatever_they_cost() -> None:
     plan = plan_of(minutes=2, evaluate_every_steps=1, evaluation_windows=100)
     assert (plan.evaluate_every_steps, plan.evaluation_windows) == (1, 100)
     assert plan.evaluation_share > 0.5
+
+
+def test_a_run_in_minutes_has_an_early_first_look_unless_the_person_says_how_often() -> None:
+    plan = plan_of(minutes=10)
+    assert plan.first_look_step == plan.evaluate_every_steps // 4 > 0
+    assert plan_of(minutes=10, evaluate_every_steps=50).first_look_step == 0
+    assert plan_of(steps=500).first_look_step == 0
 
 
 def test_long_samples_are_part_of_the_cost() -> None:

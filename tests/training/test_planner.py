@@ -12,23 +12,11 @@ import torch
 from bajka.config import HardwareSettings
 from bajka.corpus.tales import write_tales
 from bajka.hardware import find_machine
-from bajka.planning.rates import Rates
-from bajka.planning.shape import CorpusFacts
 from bajka.settings import settings_with
 from bajka.training.measuring import measure_machine, measure_step, measuring_seconds
 from bajka.training.planner import Planner
 from bajka.training.preview import preview, settings_page
-
-RATES = Rates({"bf16": {64: 1e11, 512: 3e11}, "fp32": {64: 5e10, 512: 1e11}}, elementwise=1e9, dispatch=4e-6)
-FACTS = CorpusFacts(
-    train_tokens=300_000,
-    validation_tokens=30_000,
-    documents=500,
-    bytes=1_200_000,
-    vocab_size=2048,
-    bytes_per_token=3.5,
-    ngrams=((75_000, (3.2, 2.6, 2.5)), (300_000, (3.2, 2.4, 2.2))),
-)
+from made_up import RATES, TEXT
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +50,7 @@ def test_a_machine_has_a_rate_for_each_precision_that_is_fast_on_it() -> None:
 
 def test_a_real_step_is_measured_and_leaves_nothing_behind(texts: Path) -> None:
     one = planner(texts, steps=50, n_layer=1, n_embd=64, context_length=64, global_batch_size=4)
-    plan = one._plan(FACTS, 0.0)
+    plan = one._plan(TEXT)
     drawn = torch.get_rng_state()
     step = measure_step(plan, one.machine, RATES, seconds=1.0)
     assert step is not None
@@ -74,20 +62,20 @@ def test_a_real_step_is_measured_and_leaves_nothing_behind(texts: Path) -> None:
 def test_a_step_that_would_take_too_long_is_not_made(texts: Path) -> None:
     one = planner(texts, steps=50, n_layer=12, n_embd=768)
     began = time.perf_counter()
-    assert measure_step(one._plan(FACTS, 0.0), one.machine, RATES, seconds=0.1) is None
+    assert measure_step(one._plan(TEXT), one.machine, RATES, seconds=0.1) is None
     assert time.perf_counter() - began < 2
 
 
 def test_with_given_rates_nothing_is_measured_and_the_plan_is_the_same(texts: Path) -> None:
     first, second = planner(texts, minutes=3), planner(texts, minutes=3)
-    assert first.plan(FACTS) == second.plan(FACTS)
+    assert first.plan(TEXT) == second.plan(TEXT)
     assert first.rates == RATES
 
 
 def test_a_planner_that_measures_knows_the_step_of_what_it_chose(texts: Path) -> None:
     settings = settings_with(texts=[str(texts)], threads=1, minutes=2)
     one = Planner.measuring(settings, find_machine(settings.hardware), elapsed=lambda: 3.0)
-    plan = one.plan(FACTS)
+    plan = one.plan(TEXT)
     knows = one.rates.knows(plan.model, plan.micro_batch_size, one.machine.precision)
     assert knows or one.rates.seconds > 1  # on a machine that is busy with other things there may be no time left
     assert one.rates.seconds < 10

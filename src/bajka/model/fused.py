@@ -37,7 +37,7 @@ def normed_and_rotated(
     """Queries (B, H, T, D) and keys (B, K, T, D) after RMSNorm and RoPE, from `heads` (B, T, H+K, D), queries first.
 
     `gains` (H+K, D) are those of the norms; `rotation` (1, 1, T, D) has cosines, then sines, as
-    `bajka.model.transformer.rotary_table`.
+    `bajka.model.positions.rotary_table`.
     """
     return _NormedAndRotated.apply(heads, gains, rotation, epsilon, n_head)  # type: ignore[no-any-return,no-untyped-call]
 

@@ -79,4 +79,4 @@ def _slopes(x: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]
     places = targets.clamp_min(0)[:, None]
     losses = logits.amax(-1) - shares.amax(-1).log() - logits.gather(1, places)[:, 0]
     slopes = shares.scatter_add_(1, places, shares.new_full(places.shape, -1.0))
-    return losses.mul_(targets != IGNORED).sum(), slopes.to(x.dtype)
+    return losses.masked_fill_(targets == IGNORED, 0.0).sum(), slopes.to(x.dtype)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
+from bajka.config import OptimizerName
 from bajka.model.config import ModelConfig
 from bajka.model.estimate import attention_width, block_matrices, parameters
 
@@ -29,7 +29,7 @@ class Load:
     """
 
     bytes_per_activation: int = 4
-    optimizer: Literal["muon", "adamw", "adam"] = "adamw"
+    optimizer: OptimizerName = "adamw"
     compiled: bool = False
     averages: int = 0
     device: str = "cpu"

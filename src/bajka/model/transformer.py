@@ -21,6 +21,7 @@ from bajka.model.config import ModelConfig
 from bajka.model.estimate import attention_width
 from bajka.model.loss import head_loss, widen
 from bajka.model.memory import PLAIN_ATTENTION_UP_TO
+from bajka.model.positions import rotary_table, rotate, sinusoidal_table
 
 
 class Linear(nn.Linear):
@@ -49,12 +50,12 @@ class Norm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width)) if layer else None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.bias is None and fused.worthwhile(x):
-            return fused.rms_norm(x, self.weight, self.epsilon)
-        wide = x if x.device.type == "cpu" and self.bias is not None else widen(x)  # there LayerNorm widens inside
         if self.bias is not None:
+            wide = x if x.device.type == "cpu" else widen(x)  # a CPU's LayerNorm widens inside
             return F.layer_norm(wide, self.weight.shape, self.weight, self.bias, self.epsilon).to(x.dtype)
-        return F.rms_norm(wide, self.weight.shape, self.weight, self.epsilon).to(x.dtype)
+        if fused.worthwhile(x):
+            return fused.rms_norm(x, self.weight, self.epsilon)
+        return F.rms_norm(widen(x), self.weight.shape, self.weight, self.epsilon).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -88,9 +89,15 @@ class Attention(nn.Module):
     def _queries_and_keys(self, heads: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor]:
         """Queries (B, H, T, D) and keys (B, K, T, D) of `heads` (B, T, H+K, D), normed and rotated as the family does."""
         H, K = self.c.n_head, self.c.n_kv_head
-        normed = self.q_norm is not None and self.k_norm is not None
-        if normed and rotation is not None and len(rotation) == 1 and fused.worthwhile(heads):
-            gains = torch.cat((self.q_norm.weight.expand(H, -1), self.k_norm.weight.expand(K, -1)))  # type: ignore[union-attr]
+        quick = fused.worthwhile(heads)
+        if (
+            quick
+            and rotation is not None
+            and len(rotation) == 1
+            and self.q_norm is not None
+            and self.k_norm is not None
+        ):
+            gains = torch.cat((self.q_norm.weight.expand(H, -1), self.k_norm.weight.expand(K, -1)))
             return fused.normed_and_rotated(heads, gains, rotation, self.c.norm_epsilon, n_head=H)
         q, k = heads.transpose(1, 2).split((H, K), dim=1)
         if self.q_norm is not None and self.k_norm is not None:
@@ -302,31 +309,6 @@ class Transformer(nn.Module):
         elif not c.is_gpt and name.startswith("blocks."):
             deviation = 0.5 / math.sqrt(inputs)
         return deviation / math.sqrt(2 * c.n_layer) if name.endswith(("out.weight", "down.weight")) else deviation
-
-
-def rotary_table(c: ModelConfig) -> Tensor:
-    """Cosines and sines (context_length, D): the first half of the last axis holds cosines, the second sines.
-
-    RoPE (arXiv 2104.09864) in the half-split order of transformers. In float64; the model keeps it in fp32.
-    """
-    frequencies = c.rope_theta ** (-torch.arange(0, c.head_dim, 2, dtype=torch.float64) / c.head_dim)
-    angles = torch.arange(c.context_length, dtype=torch.float64)[:, None] * frequencies
-    return torch.cat((angles.cos(), angles.sin()), dim=-1)
-
-
-def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Turn pairs (x[i], x[i + D/2]) of heads (B, H, T, D) by the angles of their positions."""
-    cosines, sines = rotation.chunk(2, dim=-1)  # (B or 1, 1, T, D/2)
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
-
-
-def sinusoidal_table(c: ModelConfig) -> Tensor:
-    """The fixed positions (context_length, C) of "Attention is all you need" (arXiv 1706.03762, 3.5)."""
-    frequencies = 10_000.0 ** (-torch.arange(0, c.n_embd, 2, dtype=torch.float64) / c.n_embd)
-    angles = torch.arange(c.context_length, dtype=torch.float64)[:, None] * frequencies
-    table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, : c.n_embd]
-    return (0.02 * math.sqrt(2.0) * table).float()  # on the scale of the embeddings
 
 
 def fused_rows(c: ModelConfig) -> tuple[int, int, int]:

@@ -141,11 +141,6 @@ def expected_bits(case: Case, found: Evidence) -> float:
     return case.ngrams[-1] * math.exp(sum(share * known[name] for name, share in found.coefficients.items()))
 
 
-def halfwidth(found: Evidence) -> float:
-    """Half of the interval around an expectation, as a share of it."""
-    return found.spread
-
-
 def ngrams_at(facts: CorpusFacts, tokens: float) -> tuple[float, ...]:
     """Bits a byte of n-grams counted in so many tokens, from those of the two counts that are known: linear in the
     logarithm of the count, at most four times beyond them."""

@@ -25,9 +25,13 @@ _SAMPLED = 3 * 32  # tokens beside the longest sample: their prompts, and measur
 
 @dataclass(frozen=True)
 class Looks:
-    """Steps between evaluations, validation windows of each, and the share of the run's time they are expected to take."""
+    """Steps between evaluations, validation windows of each, and the share of the run's time they are expected to take.
+
+    `first_step` is an evaluation of its own, early in a run in minutes: a first look at what it writes. 0: none.
+    """
 
     every_steps: int
+    first_step: int
     windows: int
     share: float
 
@@ -66,9 +70,9 @@ def plan_looks(
     why = f"about {often} times a run, which costs at most a twentieth of it"
     every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, why)
     a_look = beside + a_window * (windows + sample_windows(windows))
-    looks = steps // every + (2 if in_minutes else 1)
-    share = looks * a_look / max(seconds, 1e-9)
-    return Looks(every, windows, share)
+    first = every // 4 if in_minutes and wish.evaluate_every_steps is None else 0
+    share = (steps // every + 1 + (first > 0)) * a_look / max(seconds, 1e-9)
+    return Looks(every, first, windows, share)
 
 
 def sample_windows(windows: int) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from bajka.config import Settings
+from bajka.config import OptimizerName, Settings
 from bajka.errors import SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
@@ -31,7 +30,7 @@ class Speed:
 
     rates: Rates
     machine: Machine
-    optimizer: Literal["muon", "adamw", "adam"]
+    optimizer: OptimizerName
     compiled: bool
 
     def step_seconds(self, model: ModelConfig, sequences: int, *, eager: bool = False) -> float:
@@ -47,7 +46,7 @@ class Speed:
 
 def load_of(
     model: ModelConfig,
-    optimizer: Literal["muon", "adamw", "adam"],
+    optimizer: OptimizerName,
     machine: Machine,
     *,
     compiled: bool,
@@ -102,7 +101,7 @@ def _compile_reason(machine: Machine, seconds: float | None, *, able: bool, pays
     if pays:
         return f"steps are about {gain:.2g} times as fast, which wins back the {cost:.0f} s it takes"
     if seconds is None:
-        return "off: it takes half a minute, and a run in steps or epochs may be shorter than that"
+        return f"off: it takes about {cost:.0f} s, and a run in steps or epochs may be shorter than that"
     return f"off: it takes about {cost:.0f} s, which {seconds / 60:.2g} minutes do not win back"
 
 
@@ -153,7 +152,7 @@ def plan_memory(
     return found
 
 
-def fits(model: ModelConfig, optimizer: Literal["muon", "adamw", "adam"], machine: Machine) -> bool:
+def fits(model: ModelConfig, optimizer: OptimizerName, machine: Machine) -> bool:
     """Whether a step of one sequence of this shape stays within the memory budget."""
     load = load_of(model, optimizer, machine, compiled=False)
     return fit(model, load, budget=memory_budget(machine), global_batch_size=1).bytes <= memory_budget(machine)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bajka.config import Settings
 from bajka.model import ModelConfig
-from bajka.planning.expectation import Case, Evidence, Expectation, case_of, evidence, expected_bits, halfwidth
+from bajka.planning.expectation import Case, Evidence, Expectation, case_of, evidence, expected_bits
 from bajka.planning.looks import SHARE
 from bajka.planning.machine import COMPILE_SECONDS, Speed, plan_batch
 from bajka.planning.shape import CorpusFacts
@@ -51,7 +51,7 @@ class Outlook:
             return None
         found = evidence()
         bits = expected_bits(case, found)
-        more_time = expected_bits(replace(case, tokens=2 * tokens, ngrams=self._ngrams(2 * tokens)), found)
+        more_time = expected_bits(case_of(self.facts, model, 2 * tokens), found)
         twice = replace(self.facts, train_tokens=2 * self.facts.train_tokens)
         more_text = expected_bits(case_of(twice, model, tokens), found)
         return _expectation(bits, min(bits, more_time), min(bits, more_text), self.facts.bytes_per_token, found)
@@ -62,17 +62,12 @@ class Outlook:
         case = case_of(self.facts, model, tokens)
         return case if evidence().covers(case) else None
 
-    def _ngrams(self, tokens: float) -> tuple[float, ...]:
-        from bajka.planning.expectation import ngrams_at
-
-        return ngrams_at(self.facts, min(tokens, self.facts.train_tokens))
-
 
 def _expectation(
     bits: float, more_time: float, more_text: float, bytes_per_token: float, found: Evidence
 ) -> Expectation:
     nats = math.log(2) * bytes_per_token
-    low, high = bits * (1 - halfwidth(found)), bits * (1 + halfwidth(found))
+    low, high = bits * (1 - found.spread), bits * (1 + found.spread)
     return Expectation(
         bits_per_byte={"low": round(low, 4), "high": round(high, 4)},
         loss={"low": round(low * nats, 4), "high": round(high * nats, 4)},

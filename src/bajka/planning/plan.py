@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from bajka.config import Settings
 from bajka.errors import DamagedFileError
@@ -29,6 +29,7 @@ from bajka.planning.recipe import (
     Recipe,
     plan_average,
     plan_dropout,
+    plan_optimizer,
     plan_recipe,
     plan_schedule,
 )
@@ -65,6 +66,7 @@ class Plan:
     early_stopping_every_steps: int = 1
     gradient_checkpointing: bool = False
     loss_chunk: int | None = None
+    first_look_step: int = 0
     expected_seconds: float = 0.0
     evaluation_share: float = 0.0
     expected_bits_per_byte: dict[str, float] | None = None
@@ -110,29 +112,25 @@ def make_plan(
     The same arguments give the same plan. Raises `CorpusError` when the text is too little for one window, `SettingsError`,
     `ResourceError` or `ModelError` for wishes that cannot be met, with the nearest that can.
     """
-    c = Choices()
+    c, fresh = Choices(), imported is None
     minutes = _minutes(settings, c)
     seconds = None if minutes is None else max(1.0, 60 * minutes - spent)
     compile_ = plan_compile(settings, machine, seconds, c)
-    speed = Speed(rates, machine, _optimizer(settings, imported), compile_)
-    outlook = Outlook(facts, settings, speed, seconds, fresh=imported is None)
+    optimizer = plan_optimizer(settings, settings.model.family, Choices(), imported=not fresh)
+    speed = Speed(rates, machine, optimizer, compile_)
+    outlook = Outlook(facts, settings, speed, seconds, fresh=fresh)
     if imported is None:
         model = choose_shape(settings, facts, machine, _judge(outlook, machine), c)
     else:
         model = imported_shape(settings, facts, imported, c)
     windows_per_epoch = _windows_per_epoch(settings, facts, model.context_length)
-    batch = c.take(
-        "global_batch_size",
-        settings.train.global_batch_size,
-        plan_batch(machine, minutes, model.context_length, windows_per_epoch),
-        f"about {tokens_a_step(machine, minutes):,} tokens a step, at least eight steps an epoch",
-    )
+    batch = _batch(settings, machine, minutes, model.context_length, windows_per_epoch, c)
     check_batch(settings, batch, windows_per_epoch)
     check_time(settings, speed.step_seconds(model, batch), minutes)
     steps = _steps(settings, outlook.tokens(model), windows_per_epoch, batch, model.context_length)
     epochs = steps * batch / windows_per_epoch
-    model = plan_dropout(settings, model, epochs, c, imported=imported is not None)
-    recipe = plan_recipe(settings, model, epochs, steps, c, imported=imported is not None)
+    model = plan_dropout(settings, model, epochs, c, imported=not fresh)
+    recipe = plan_recipe(settings, model, epochs, steps, c, imported=not fresh)
     average = plan_average(settings, steps, c)
     fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
     looks = plan_looks(settings, facts, model, speed, steps=steps, batch=batch, in_minutes=minutes is not None, c=c)
@@ -140,7 +138,7 @@ def make_plan(
     return Plan(
         model=model,
         recipe=recipe,
-        schedule=plan_schedule(settings, steps, minutes, c, imported=imported is not None),
+        schedule=plan_schedule(settings, steps, minutes, c, imported=not fresh),
         minutes=minutes,
         global_batch_size=batch,
         micro_batch_size=fitted.micro_batch_size,
@@ -148,6 +146,7 @@ def make_plan(
         stride=settings.train.stride,
         seed=settings.train.seed,
         evaluate_every_steps=looks.every_steps,
+        first_look_step=looks.first_step,
         evaluation_windows=looks.windows,
         compile=compile_,
         expected_steps=steps,
@@ -164,7 +163,7 @@ def make_plan(
         expected_bits_per_byte=None if expectation is None else expectation.bits_per_byte,
         expectation=expectation,
         reasons=c.reasons,
-        notes=_notes(facts, epochs, expectation, fresh=imported is None),
+        notes=_notes(facts, epochs, expectation, fresh=fresh),
     )
 
 
@@ -194,6 +193,15 @@ def _minutes(settings: Settings, c: Choices) -> float | None:
     if minutes is not None:
         c.take("minutes", settings.schedule.minutes, minutes, "no length was given: a first look")
     return minutes
+
+
+def _batch(
+    settings: Settings, machine: Machine, minutes: float | None, context: int, windows_per_epoch: int, c: Choices
+) -> int:
+    """Sequences of a step."""
+    planned = plan_batch(machine, minutes, context, windows_per_epoch)
+    reason = f"about {tokens_a_step(machine, minutes):,} tokens a step, at least eight steps an epoch"
+    return int(c.take("global_batch_size", settings.train.global_batch_size, planned, reason))
 
 
 def _windows_per_epoch(settings: Settings, facts: CorpusFacts, context: int) -> int:
@@ -233,12 +241,6 @@ def _judge(outlook: Outlook, machine: Machine) -> Judge:
         tokens=None if outlook.seconds is None else lambda model: outlook.tokens(model) or 0.0,
         fits=lambda model: fits(model, outlook.speed.optimizer, machine),
     )
-
-
-def _optimizer(settings: Settings, imported: ModelConfig | None) -> Literal["muon", "adamw", "adam"]:
-    """The optimizer that `plan_recipe` will take, whose cost belongs to a step."""
-    gentle = imported is not None or settings.model.family == "gpt1"
-    return settings.optimizer.optimizer or ("adamw" if gentle else "muon")
 
 
 def _early_every(settings: Settings, steps: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bajka.config import Settings
+from bajka.config import OptimizerName, Settings
 from bajka.model import ModelConfig
 from bajka.planning.schedule import Schedule
 from bajka.planning.shape import Choices
@@ -15,7 +15,7 @@ from bajka.planning.shape import Choices
 class Recipe:
     """Numbers of the optimizer, all resolved. Rates are peaks; the schedule multiplies them."""
 
-    optimizer: Literal["muon", "adamw", "adam"]
+    optimizer: OptimizerName
     learning_rate: float
     adamw_learning_rate: float
     weight_decay: float
@@ -60,9 +60,7 @@ def plan_recipe(
 ) -> Recipe:
     """Optimizer, peak rates, momentum and decay; gentle for imported weights and for norms after the sum."""
     wish = settings.optimizer
-    gentle = imported or model.family == "gpt1"
-    reason = "fine-tuning" if imported else "gpt1 has its norms after the sum" if gentle else "sooner at a good loss"
-    name = c.take("optimizer", wish.optimizer, "adamw" if gentle else "muon", reason)
+    name = plan_optimizer(settings, model.family, c, imported=imported)
     if name == "muon":
         planned, why = 0.02, "muon's usual rate, the same for all widths"
     elif imported:
@@ -86,6 +84,14 @@ def plan_recipe(
         beta2=wish.beta2 if wish.beta2 is not None else 0.95,
         gradient_clip=wish.gradient_clip,
     )
+
+
+def plan_optimizer(settings: Settings, family: str, c: Choices, *, imported: bool) -> OptimizerName:
+    """Muon, or AdamW where gentle steps are needed: imported weights, norms after the sum."""
+    gentle = imported or family == "gpt1"
+    reason = "fine-tuning" if imported else "gpt1 has its norms after the sum" if gentle else "sooner at a good loss"
+    name: OptimizerName = c.take("optimizer", settings.optimizer.optimizer, "adamw" if gentle else "muon", reason)
+    return name
 
 
 def _momentum(settings: Settings, optimizer: str, steps: int, c: Choices) -> float:

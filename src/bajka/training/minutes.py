@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bajka.training.session import Session
 
 _LAST_WORDS = (
-    2.0  # seconds from the last evaluation to the end: on two cores two plots took 0.9 s, leaving Python 1.3 s
+    2.0  # seconds from the last evaluation to the end: two plots took 0.9 s on two cores, leaving Python 1.3 s
 )
 _TOLERANCE = 0.1  # of the time that is left: what the end may be off before it is corrected, ...
 _CLOSE = 0.01  # ... and of the whole time, below which nothing is corrected

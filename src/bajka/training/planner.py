@@ -49,13 +49,13 @@ class Planner:
 
     def plan(self, facts: CorpusFacts) -> Plan:
         """The plan, its speed measured on real steps of what it chose."""
-        spent = self.elapsed()
         for _ in range(LOOKS):
-            if not self._measured(self._plan(facts, spent)):
+            if not self._measured(self._plan(facts)):
                 break
-        return self._plan(facts, spent)
+        return self._plan(facts)
 
-    def _plan(self, facts: CorpusFacts, spent: float) -> Plan:
+    def _plan(self, facts: CorpusFacts) -> Plan:
+        spent = self.elapsed()
         return make_plan(self.settings, facts, self.machine, rates=self.rates, imported=self.imported, spent=spent)
 
     def _measured(self, plan: Plan) -> bool:

@@ -193,10 +193,9 @@ class Session:
     # -- evaluations ---------------------------------------------------------------------------------------------
 
     def _evaluation_due(self) -> bool:
-        """At the end and every so many steps; in a run in minutes once more, sooner: a first look at what it writes."""
-        every, step = self.plan.evaluate_every_steps, self.state.step
-        first_look = every // 4 if self.plan.minutes is not None else every
-        return self.state.ended(self.plan.schedule) or step % every == 0 or step == first_look
+        plan, step = self.plan, self.state.step
+        due = step % plan.evaluate_every_steps == 0 or step == plan.first_look_step
+        return due or self.state.ended(plan.schedule)
 
     def _owes_evaluation(self) -> bool:
         """Whether this step is still to be evaluated: a crash can come between a save and its evaluation."""
