@@ -4,8 +4,9 @@
         --results benchmarks/expectation_runs.jsonl --jobs 2
 
 A cell is a JSON line of settings under their flat names; `texts` is a name inside --corpora, `tokens` (instead of `steps`)
-is how much is seen. Each is a real `bajka train` on one thread in a process of its own; its figures are appended to
---results as one line. Cells recorded there are skipped, so it can be interrupted and continued.
+is how much is seen. Each is a real `bajka train` in a process of its own, on one thread; with `minutes` it is one as a person
+starts it, on all cores and with everything planned (then --jobs 1). Its figures are appended to --results as one line.
+Cells recorded there are skipped, so it can be interrupted and continued.
 `--before "nice -n 10"` puts a command before each.
 """
 
@@ -74,8 +75,12 @@ def measure(cell: dict[str, Any], corpora: Path, folder: Path, *, before: list[s
     """Train one cell in `folder`; settings and figures as a line for the results."""
     run = folder / "runs" / "cell"
     command = [*before, sys.executable, "-m", "bajka", "train", str(corpora / cell["texts"]), "--out", str(run)]
-    command += flags({**FIXED, "threads": 1, **wishes_of(cell)})
-    environment = os.environ | {"OMP_NUM_THREADS": str(cell.get("threads", 1))}
+    environment = dict(os.environ)
+    if "minutes" in cell:
+        command += flags({name: value for name, value in cell.items() if name != "texts"})
+    else:
+        command += flags({**FIXED, "threads": 1, **wishes_of(cell)})
+        environment["OMP_NUM_THREADS"] = str(cell.get("threads", 1))
     subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     plan = json.loads((run / "plan.json").read_text(encoding="utf-8"))
     lines = read_lines(run / "metrics.jsonl")
@@ -123,6 +128,9 @@ def figures(lines: list[dict[str, Any]], plan: dict[str, Any]) -> dict[str, Any]
         "steps": last["step"],
         "tokens_per_second": float(np.median(speeds)),
         "seconds": plan["finished"]["seconds"],
+        "expected": plan["plan"]["expected_bits_per_byte"],
+        "expected_seconds": plan["plan"]["expected_seconds"],
+        "expected_tokens_per_second": plan["plan"]["expected_tokens_per_second"],
         "date": plan["planned_at"],
         "machine": plan["machine"]["name"],
         "torch": plan["machine"]["torch_version"],

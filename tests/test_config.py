@@ -115,6 +115,7 @@ def test_every_setting_says_what_it_is() -> None:
         ({"corpus": {"texts": "alice.txt"}}, r"texts = 'alice.txt': write a list, as \['alice.txt'\]"),
         ({"corpus": {"texts": ["a", 5]}}, r"texts = 5: input should be a valid string"),
         ({"sample": {"temperature": -1}}, r"temperature = -1: input should be greater than or equal to 0"),
+        ({"schedule": {"most_epochs": 5, "steps": 3}}, r"most_epochs is for a run in minutes, but steps was given"),
         ({"schedule": {"minutes": 5, "steps": 3}}, r"minutes and steps were both given, but a run has one length"),
     ],
 )

@@ -172,6 +172,9 @@ class ScheduleSettings(Section):
     )
     steps: int | None = Field(None, ge=1, description="Optimizer updates.")
     epochs: float | None = Field(None, gt=0, description="Times every training token is seen.")
+    most_epochs: float | None = Field(
+        None, gt=0, description="A run in minutes ends after so many epochs, though time is left."
+    )
     warmup_steps: int | None = Field(None, ge=0, description="Steps over which the rate rises from zero.")
     cooldown_share: float | None = Field(None, gt=0, le=1, description="wsd: last share of the run that cools down.")
     final_rate_share: float | None = Field(None, ge=0, le=1, description="Rate at the end, as a share of the peak.")
@@ -196,6 +199,8 @@ class ScheduleSettings(Section):
         given = [name for name in ("minutes", "steps", "epochs") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} were both given, but a run has one length: keep one of them")
+        if self.most_epochs is not None and given not in ([], ["minutes"]):
+            raise ValueError(f"most_epochs is for a run in minutes, but {given[0]} was given: keep one of them")
         return self
 
 

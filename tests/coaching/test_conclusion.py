@@ -40,6 +40,13 @@ def test_what_limited_each_recorded_run_is_named(name: str) -> None:
     assert what_limited(Curve.of(run.lines), run.facts) == LIMITS[name]
 
 
+def test_a_run_that_ended_after_its_readings_was_limited_by_the_text() -> None:
+    run = recorded("healthy")
+    lines = [line | ({"epoch": 4.0} if "epoch" in line else {}) for line in run.lines]
+    assert what_limited(Curve.of(lines), replace(run.facts, most_epochs=4.0)) == "text"
+    assert what_limited(Curve.of(lines), replace(run.facts, most_epochs=40.0)) == "time"
+
+
 def test_a_run_whose_curve_came_to_rest_had_enough_of_both() -> None:
     run = recorded("healthy")
     lines = [dict(line) for line in run.lines]

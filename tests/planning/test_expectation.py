@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 CASE = Case(weights=566_336, vocab_size=2048, tokens=1e6, train_tokens=2e6, bytes_per_token=3.0, ngrams=(3.2, 2.5, 2.3))
 
 LARGER = replace(TEXT, train_tokens=1_500_000, validation_tokens=80_000, bytes=5_300_000)
+MUCH = replace(TEXT, train_tokens=50_000_000, validation_tokens=80_000, bytes=170_000_000)
 
 
 def test_the_regression_is_a_sum_of_logarithms() -> None:
@@ -77,7 +78,7 @@ def test_more_time_or_text_is_never_expected_to_harm() -> None:
 
 
 def test_the_expectation_is_told_in_words_with_the_hour() -> None:
-    lines = describe(plan_of(minutes=90), now=datetime(2026, 11, 23, 23, 30))
+    lines = describe(plan_of(MUCH, minutes=90), now=datetime(2026, 11, 23, 23, 30))
     assert any("done at about Tuesday 01:00" in line for line in lines)
     lines = describe(plan_of(LARGER, minutes=5), now=datetime(2026, 11, 23, 12, 0))
     assert any("done at about 12:05" in line for line in lines)

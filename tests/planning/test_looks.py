@@ -21,7 +21,7 @@ def test_evaluations_samples_and_saves_take_at_most_a_twentieth(minutes: float, 
 
 
 def test_long_runs_look_at_the_whole_validation_text_twenty_times() -> None:
-    plan = plan_of(minutes=600)
+    plan = plan_of(minutes=600, most_epochs=1000)
     assert plan.evaluation_windows == -(-(TEXT.validation_tokens - 1) // plan.model.context_length)
     assert plan.expected_steps / plan.evaluate_every_steps == pytest.approx(19, abs=1)
 
@@ -33,11 +33,12 @@ def test_wishes_are_kept_whatever_they_cost() -> None:
 
 
 def test_a_run_in_minutes_has_an_early_first_look_unless_the_person_says_how_often() -> None:
-    plan = plan_of(minutes=10)
+    plan = plan_of(MUCH, minutes=10)
     assert plan.first_look_step == plan.evaluate_every_steps // 4 > 0
-    assert plan_of(minutes=10, evaluate_every_steps=50).first_look_step == 0
+    assert plan_of(MUCH, minutes=10, evaluate_every_steps=50).first_look_step == 0
     assert plan_of(steps=500).first_look_step == 0
 
 
 def test_long_samples_are_part_of_the_cost() -> None:
-    assert plan_of(minutes=10, max_new_tokens=2000).evaluate_every_steps > plan_of(minutes=10).evaluate_every_steps
+    usual, long = plan_of(MUCH, minutes=10), plan_of(MUCH, minutes=10, max_new_tokens=2000)
+    assert long.evaluate_every_steps > usual.evaluate_every_steps

@@ -13,7 +13,9 @@ from bajka.errors import CorpusError, DamagedFileError, ModelError, SettingsErro
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import parameters
+from bajka.planning.machine import tokens_a_step
 from bajka.planning.plan import CorpusFacts, Plan, describe, make_plan
+from bajka.planning.shape import MOST_READINGS, READINGS
 from bajka.settings import settings_with
 from made_up import MACHINE, RATES, TEXT
 from tiny import tiny_config
@@ -104,12 +106,32 @@ def test_a_plan_that_was_altered_is_a_damaged_file(harm: dict[str, Any]) -> None
         Plan.from_dict(plan_of().as_dict() | harm)
 
 
-def test_more_time_and_more_text_give_no_smaller_models() -> None:
+def test_more_time_gives_larger_models() -> None:
     much = replace(TEXT, train_tokens=100_000_000, validation_tokens=1_000_000, bytes=99_000_000)
     by_time = [parameters(plan_of(much, minutes=minutes).model) for minutes in (0.5, 5, 60, 600)]
     assert by_time == sorted(set(by_time))
-    by_text = [parameters(plan_of(replace(much, train_tokens=n), minutes=600).model) for n in (10**5, 10**6, 10**8)]
-    assert by_text == sorted(set(by_text))
+
+
+def test_little_text_gets_the_largest_shape_that_can_read_it_often_enough() -> None:
+    little = replace(TEXT, train_tokens=60_000, bytes=600_000)
+    by_time = [plan_of(little, minutes=minutes) for minutes in (0.5, 1, 2)]
+    assert [parameters(plan.model) for plan in by_time] == sorted({parameters(plan.model) for plan in by_time})
+    assert all(READINGS <= plan.expected_epochs <= MOST_READINGS for plan in by_time)
+    assert "can read all of the text" in by_time[-1].reasons["n_layer"]
+
+
+def test_a_run_in_minutes_ends_before_the_text_is_learnt_by_heart() -> None:
+    tiny = replace(TEXT, train_tokens=6_000, validation_tokens=700, bytes=20_000)
+    plan = plan_of(tiny, minutes=10)
+    assert plan.expected_epochs == pytest.approx(MOST_READINGS, rel=0.1)
+    assert plan.expected_seconds < 300
+    assert "by heart" in plan.reasons["most_epochs"]
+    assert plan.most_steps is not None
+    assert plan.most_steps == pytest.approx(plan.expected_steps, abs=1)
+    longer = plan_of(tiny, minutes=10, most_epochs=500)
+    assert longer.expected_epochs > 100
+    assert longer.model.dropout > 0
+    assert plan_of(tiny, steps=5000).most_steps is None
 
 
 @pytest.mark.parametrize(
@@ -166,9 +188,9 @@ def test_a_number_of_heads_alone_chooses_among_the_widths_it_divides() -> None:
 
 def test_heads_that_divide_none_of_the_usual_widths_ask_for_a_width() -> None:
     with pytest.raises(
-        SettingsError, match=r"n_head = 7 divides none of the usual widths .* Set n_embd too, for example 224"
+        SettingsError, match=r"n_head = 11 divides none of the usual widths .* Set n_embd too, for example 352"
     ):
-        plan_of(n_head=7)
+        plan_of(n_head=11)
 
 
 @pytest.mark.parametrize("width", [40, 100, 200, 330])
@@ -208,12 +230,18 @@ def test_muon_is_the_default_but_not_for_gpt1_nor_for_given_weights() -> None:
 
 def test_a_small_text_is_called_small_and_gets_dropout_when_it_is_read_often() -> None:
     small = replace(TEXT, train_tokens=6_000, validation_tokens=700, bytes=20_000)
-    plan = plan_of(small, minutes=10)
+    plan = plan_of(small, epochs=100)
     assert plan.notes[0].startswith("This is a small text (20 KB)")
     assert plan.expected_epochs > 12
     assert plan.model.dropout > 0
     assert "is read about" in plan.reasons["dropout"]
     assert not plan_of(replace(TEXT, bytes=5_000_000, train_tokens=1_200_000), steps=100).notes
+
+
+def test_steps_grow_with_the_tokens_that_a_run_sees() -> None:
+    gpu = replace(MACHINE, device="cuda:0")
+    by_tokens = [[tokens_a_step(one, tokens) for tokens in (1e5, 2e6, 1e8)] for one in (MACHINE, gpu)]
+    assert by_tokens == [[1024, 2048, 4096], [2048, 4096, 16_384]]
 
 
 def test_a_tail_of_the_same_book_is_said() -> None:

@@ -30,11 +30,12 @@ class Simulated:
     save: float = 0.0
     decisions: list[Decision] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    most_steps: int | None = None
 
     def go(self) -> float:
         """The seconds at its end, the last evaluation, save and plots included."""
         self.pace, self.time, step = Pace(), self.preparation, 0
-        minutes = Minutes(self.budget, self.schedule, self.pace, self.rhythm)
+        minutes = Minutes(self.budget, self.schedule, self.pace, self.rhythm, self.most_steps)
         self._beside()
         while (cooldown := Cooldown.decided(self.decisions)) is None or step < cooldown.end:
             self.rates.append(self.schedule.share(step, cooldown))

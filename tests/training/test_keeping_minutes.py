@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -232,3 +233,24 @@ def test_whatever_the_speed_does_the_rate_falls_to_its_end_and_never_rises(
     assert falls(run)
     assert steps < 100 or run.rates[-1] <= 0.25, "a few steps are longer than the time that may be added for them"
     assert len(run.decisions) <= 20
+
+
+# -- as many readings of the text as a run has at most ------------------------------------------------------------
+
+
+def test_the_cooldown_of_a_run_with_most_steps_ends_at_the_last_of_them() -> None:
+    capped = replace(minutes(), most_steps=40)
+    assert capped.decide(19, 38.0, []) is None
+    assert capped.decide(20, 40.0, []) == Decision(step=20, left=20, seconds=40.0)
+
+
+def test_more_steps_than_the_time_allows_change_nothing() -> None:
+    assert replace(minutes(), most_steps=400).decide(25, 50.0, []) == minutes().decide(25, 50.0, [])
+
+
+@pytest.mark.parametrize("slower", [1.0, 0.5, 3.0])
+def test_a_run_ends_after_its_most_steps_whatever_becomes_of_the_speed(slower: float) -> None:
+    run = Simulated(600.0, lambda seconds: 0.1 * (slower if seconds > 20 else 1.0), most_steps=300)
+    assert run.go() < 150
+    assert len(run.rates) == 300
+    assert run.rates[-1] <= 0.11

@@ -30,7 +30,7 @@ def what_limited(curve: Curve, facts: Facts) -> Limit:
     """What held the result back: too little text, too little time, a rate at which nothing is learnt, or none of them."""
     validation, best = curve.validation, curve.best
     early = best < 0.8 * (len(validation) - 1) and validation[-1] > 1.005 * validation[best]
-    if overfitting(curve, facts) or (early and _gap(curve) > 0.05):
+    if overfitting(curve, facts) or (early and _gap(curve) > 0.05) or _read_out(curve, facts):
         return "text"
     if _came_apart(curve):
         return "rate"
@@ -43,6 +43,11 @@ def what_limited(curve: Curve, facts: Facts) -> Limit:
     if few or (more and not _stands_still(curve)):
         return "time"
     return "text" if _gap(curve) > 0.15 else "neither"
+
+
+def _read_out(curve: Curve, facts: Facts) -> bool:
+    """Whether the run ended because it had read the text as often as it may."""
+    return facts.most_epochs is not None and float(curve.steps[-1].get("epoch", 0.0)) >= 0.99 * facts.most_epochs
 
 
 def _came_apart(curve: Curve) -> bool:

@@ -31,7 +31,7 @@ class Facts:
 
     `usual_rate` is the peak rate that the plan would choose; `asked` are the names of the settings that the person set;
     `cooldown` is the step after which the rate falls and for how many (None while it is open); `rare_share` and
-    `unigram_loss` are those of `text_facts`; `fitting_vocab_size` is what a text of this size would get;
+    `unigram_loss` are those of `text_facts`; `fitting_vocab_size` is what the plan chose or would choose;
     `gpu_unused` says that the machine has a GPU that the run does not use.
     """
 
@@ -68,6 +68,7 @@ class Facts:
     fine_tuned: bool = False
     replay: float = 0.0
     same_book: bool = False
+    most_epochs: float | None = None
     rare_share: float | None = None
     unigram_loss: float | None = None
     asked: frozenset[str] = frozenset()
@@ -88,7 +89,7 @@ def facts_of(
         train_tokens=int(data["train_tokens"]),
         bytes=int(data["bytes"]),
         vocab_size=m.vocab_size,
-        fitting_vocab_size=choose_vocab_size(int(data["bytes"]))[0],
+        fitting_vocab_size=choose_vocab_size(int(data["bytes"]))[0] if "vocab_size" in asked else m.vocab_size,
         n_layer=m.n_layer,
         n_embd=m.n_embd,
         context_length=m.context_length,
@@ -116,6 +117,7 @@ def facts_of(
         fine_tuned="from_model" in asked,
         replay=float(asked.get("replay") or 0.0),
         same_book=bool(data.get("same_book")),
+        most_epochs=plan.most_epochs,
         rare_share=data.get("rare_share"),
         unigram_loss=data.get("unigram_loss"),
         asked=frozenset(asked),

@@ -27,7 +27,8 @@ _SAMPLED = 3 * 32  # tokens beside the longest sample: their prompts, and measur
 class Looks:
     """Steps between evaluations, validation windows of each, and the share of the run's time they are expected to take.
 
-    `first_step` is an evaluation of its own, early in a run in minutes: a first look at what it writes. 0: none.
+    `first_step` is an evaluation of its own, early in a run in minutes that can pay for it: a first look at what it writes.
+    0: none.
     """
 
     every_steps: int
@@ -70,9 +71,10 @@ def plan_looks(
     why = f"about {often} times a run, which costs at most a twentieth of it"
     every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, why)
     a_look = beside + a_window * (windows + sample_windows(windows))
-    first = every // 4 if in_minutes and wish.evaluate_every_steps is None else 0
-    share = (steps // every + 1 + (first > 0)) * a_look / max(seconds, 1e-9)
-    return Looks(every, first, windows, share)
+    share = (steps // every + 1) * a_look / max(seconds, 1e-9)
+    one_more = a_look / max(seconds, 1e-9)
+    early = in_minutes and wish.evaluate_every_steps is None and share + one_more <= SHARE
+    return Looks(every, every // 4, windows, share + one_more) if early else Looks(every, 0, windows, share)
 
 
 def sample_windows(windows: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bajka.config import OptimizerName, Settings
@@ -20,6 +21,12 @@ compiled; the GPU's is a first rule)."""
 COMPILE_GAIN = {("cpu", "bf16"): 1.15, ("cpu", "fp32"): 1.15, ("cuda", "bf16"): 1.5}
 """Eager seconds of a step over compiled ones: in bf16 on two cores 1.12 to 1.3 (4 layers, 192 wide); the others are first
 rules."""
+
+USUAL_TOKENS = 2e6
+"""Tokens of a run for which steps of 2,048 are right."""
+
+GPU_STEPS = 400
+"""Steps below which a run on a GPU takes smaller ones."""
 
 SPARE = 1.1  # compiling has to win by a tenth of its cost, because the gain is not known exactly
 
@@ -105,16 +112,25 @@ def _compile_reason(machine: Machine, seconds: float | None, *, able: bool, pays
     return f"off: it takes about {cost:.0f} s, which {seconds / 60:.2g} minutes do not win back"
 
 
-def tokens_a_step(machine: Machine, minutes: float | None) -> int:
-    """Small steps for short runs on a CPU: they learn more from each token (docs/experiments.md, "Tokens a step")."""
+def tokens_a_step(machine: Machine, tokens: float | None) -> int:
+    """Tokens of a step in a run that sees so many `tokens` (None: unknown): they grow with its cube root, because
+    small steps learn more from each token while there are few (docs/experiments.md, "Tokens a step").
+
+    On a GPU, which is fast with many at once, 16,384 where that leaves `GPU_STEPS` steps: a first rule.
+    """
     if machine.kind != "cpu":
-        return 16_384
-    return 2048 if minutes is not None and minutes <= 15 else 4096
+        found = 16_384
+        while tokens is not None and found > 2048 and tokens < GPU_STEPS * found:
+            found //= 2
+        return found
+    if tokens is None:
+        return 4096
+    return int(2 ** min(max(round(math.log2(2048 * (tokens / USUAL_TOKENS) ** (1 / 3))), 10), 12))
 
 
-def plan_batch(machine: Machine, minutes: float | None, context: int, windows_per_epoch: int) -> int:
+def plan_batch(machine: Machine, tokens: float | None, context: int, windows_per_epoch: int) -> int:
     """Sequences of a global batch: those tokens, but at least eight steps an epoch."""
-    wanted = max(1, tokens_a_step(machine, minutes) // context)
+    wanted = max(1, tokens_a_step(machine, tokens) // context)
     while wanted > 4 and wanted * 8 > windows_per_epoch:
         wanted //= 2
     return wanted

@@ -9,8 +9,8 @@ from bajka.config import Settings
 from bajka.model import ModelConfig
 from bajka.planning.expectation import Case, Evidence, Expectation, case_of, evidence, expected_bits
 from bajka.planning.looks import SHARE
-from bajka.planning.machine import COMPILE_SECONDS, Speed, plan_batch
-from bajka.planning.shape import CorpusFacts
+from bajka.planning.machine import COMPILE_SECONDS, USUAL_TOKENS, Speed, plan_batch
+from bajka.planning.shape import MOST_READINGS, CorpusFacts
 
 LAST_SECONDS = 2.0
 """Kept for the last evaluation and save of a run in minutes: a first rule."""
@@ -29,19 +29,35 @@ class Outlook:
     seconds: float | None
     fresh: bool = True
 
+    @property
+    def most_epochs(self) -> float | None:
+        """Readings of the text after which a run in minutes ends; None where the time alone ends it."""
+        if self.seconds is None or not self.fresh or self.settings.train.windows != "packed":
+            return None
+        return self.settings.schedule.most_epochs or MOST_READINGS
+
+    def seen(self, model: ModelConfig) -> float | None:
+        """Training tokens of a run: those that the time allows, or those of as many readings as it has at most."""
+        tokens, readings = self.tokens(model), self.most_epochs
+        return tokens if tokens is None or readings is None else min(tokens, readings * self.facts.train_tokens)
+
+    def ends_early(self, model: ModelConfig) -> bool:
+        """Whether a run in minutes is expected to have read the text often enough well before its time is over."""
+        tokens, seen = self.tokens(model), self.seen(model)
+        return tokens is not None and seen is not None and seen < 0.95 * tokens
+
     def tokens(self, model: ModelConfig) -> float | None:
         """Training tokens that the time allows, evaluations and compiling subtracted; None without a time."""
         if self.seconds is None:
             return None
         compiling = COMPILE_SECONDS.get(self.speed.machine.kind, 60.0) if self.speed.compiled else 0.0
         training = max(0.2 * self.seconds, self.seconds - compiling - LAST_SECONDS) / (1 + SHARE)
-        return training * self.speed.tokens_per_second(model, self.batch(model))
+        return training * self.speed.tokens_per_second(model, self._sequences(model))
 
-    def batch(self, model: ModelConfig) -> int:
-        """Sequences of a step, as far as they are known before the shape is."""
-        minutes = None if self.seconds is None else self.seconds / 60
+    def _sequences(self, model: ModelConfig) -> int:
+        """Sequences of a step as they usually are: how many it will be depends on the tokens that are asked for here."""
         windows = max(1, self.facts.train_tokens // model.context_length)
-        planned = plan_batch(self.speed.machine, minutes, model.context_length, windows)
+        planned = plan_batch(self.speed.machine, USUAL_TOKENS, model.context_length, windows)
         return self.settings.train.global_batch_size or planned
 
     def expectation(self, model: ModelConfig, tokens: float) -> Expectation | None:

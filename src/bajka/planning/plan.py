@@ -67,12 +67,20 @@ class Plan:
     gradient_checkpointing: bool = False
     loss_chunk: int | None = None
     first_look_step: int = 0
+    most_epochs: float | None = None
     expected_seconds: float = 0.0
     evaluation_share: float = 0.0
     expected_bits_per_byte: dict[str, float] | None = None
     expectation: Expectation | None = None
     reasons: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def most_steps(self) -> int | None:
+        """Steps after which a run in minutes ends, though time may be left: those of `most_epochs`."""
+        if self.most_epochs is None:
+            return None
+        return max(1, math.ceil(self.most_epochs * self.expected_steps / self.expected_epochs - 1e-6))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON's types, for `plan.json`."""
@@ -124,17 +132,20 @@ def make_plan(
     else:
         model = imported_shape(settings, facts, imported, c)
     windows_per_epoch = _windows_per_epoch(settings, facts, model.context_length)
-    batch = _batch(settings, machine, minutes, model.context_length, windows_per_epoch, c)
+    tokens = outlook.seen(model)
+    batch = _batch(settings, machine, tokens, model.context_length, windows_per_epoch, c)
     check_batch(settings, batch, windows_per_epoch)
     check_time(settings, speed.step_seconds(model, batch), minutes)
-    steps = _steps(settings, outlook.tokens(model), windows_per_epoch, batch, model.context_length)
-    epochs = steps * batch / windows_per_epoch
+    steps = _steps(settings, tokens, windows_per_epoch, batch, model.context_length)
+    most_epochs = _most_epochs(settings, outlook, epochs := steps * batch / windows_per_epoch, c)
     model = plan_dropout(settings, model, epochs, c, imported=not fresh)
     recipe = plan_recipe(settings, model, epochs, steps, c, imported=not fresh)
     average = plan_average(settings, steps, c)
     fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
     looks = plan_looks(settings, facts, model, speed, steps=steps, batch=batch, in_minutes=minutes is not None, c=c)
     expectation = outlook.expectation(model, steps * batch * model.context_length)
+    training = steps * speed.step_seconds(model, batch)
+    length = None if outlook.ends_early(model) else minutes
     return Plan(
         model=model,
         recipe=recipe,
@@ -147,6 +158,7 @@ def make_plan(
         seed=settings.train.seed,
         evaluate_every_steps=looks.every_steps,
         first_look_step=looks.first_step,
+        most_epochs=most_epochs,
         evaluation_windows=looks.windows,
         compile=compile_,
         expected_steps=steps,
@@ -158,7 +170,7 @@ def make_plan(
         early_stopping_every_steps=settings.schedule.early_stopping_every_steps or _early_every(settings, steps),
         gradient_checkpointing=fitted.gradient_checkpointing,
         loss_chunk=fitted.loss_chunk,
-        expected_seconds=_seconds(minutes, steps * speed.step_seconds(model, batch), spent, looks.share),
+        expected_seconds=_seconds(length, training, spent, looks.share),
         evaluation_share=looks.share,
         expected_bits_per_byte=None if expectation is None else expectation.bits_per_byte,
         expectation=expectation,
@@ -196,11 +208,11 @@ def _minutes(settings: Settings, c: Choices) -> float | None:
 
 
 def _batch(
-    settings: Settings, machine: Machine, minutes: float | None, context: int, windows_per_epoch: int, c: Choices
+    settings: Settings, machine: Machine, tokens: float | None, context: int, windows_per_epoch: int, c: Choices
 ) -> int:
-    """Sequences of a step."""
-    planned = plan_batch(machine, minutes, context, windows_per_epoch)
-    reason = f"about {tokens_a_step(machine, minutes):,} tokens a step, at least eight steps an epoch"
+    """Sequences of a step in a run that sees so many `tokens`."""
+    planned = plan_batch(machine, tokens, context, windows_per_epoch)
+    reason = f"about {tokens_a_step(machine, tokens):,} tokens a step, at least eight steps an epoch"
     return int(c.take("global_batch_size", settings.train.global_batch_size, planned, reason))
 
 
@@ -224,6 +236,15 @@ def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, bat
         return max(1, math.ceil(settings.schedule.epochs * windows_per_epoch / batch))
     assert tokens is not None
     return max(1, int(tokens / (batch * context)))
+
+
+def _most_epochs(settings: Settings, outlook: Outlook, epochs: float, c: Choices) -> float | None:
+    """Epochs after which a run in minutes ends though time may be left; said where that is expected."""
+    most = outlook.most_epochs
+    if most is not None and epochs >= 0.9 * most:
+        why = "further readings would teach the text by heart: it ends then, even if time is left"
+        c.take("most_epochs", settings.schedule.most_epochs, most, why)
+    return most
 
 
 def _notes(facts: CorpusFacts, epochs: float, expectation: Expectation | None, *, fresh: bool) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,26 @@ from bajka.model.estimate import parameters
 from bajka.model.families import feed_forward_width, preset
 from bajka.planning.schedule import planned_minutes
 
-SHAPES = ((2, 64), (3, 128), (4, 192), (4, 256), (6, 320), (6, 384), (8, 512), (12, 768), (16, 1024))
-"""Depth and width from about 0.1 to 200 million weights in blocks; heads are 64 wide (32 below a width of 192)."""
+SHAPES = (
+    *((2, 64), (2, 128), (3, 128), (4, 128), (4, 192), (4, 256), (5, 256), (5, 320), (6, 384), (7, 448), (8, 512)),
+    *((10, 640), (12, 768), (16, 1024)),
+)
+"""Depth and width from about 0.1 to 200 million weights in blocks, from 3 x 128 on each at most 1.8 times as slow as the one
+before; heads are 64 wide (32 below a width of 192)."""
 
 TOKENS_A_WEIGHT = 0.7
 """A shape is taken while the time lets it see this many tokens for each of its weights (docs/experiments.md, "Shapes")."""
 
-MOST_WEIGHTS_A_TOKEN = 4
-"""A network with more weights than this for each token of the text is never chosen: a first rule."""
+READINGS = 2.25
+"""... or read the text so often: little text teaches a larger network more than it teaches a small one in further readings, in
+which it is learnt by heart (docs/experiments.md, "Little text")."""
+
+MOST_READINGS = 4.0
+"""A run in minutes ends after so many readings of the text, however much time is left."""
+
+MOST_WEIGHTS = 31_000
+"""No network has more weights than this times the square root of the bytes of its text. Of 20 KB one of 3.4 million weights
+learned more than one of 11, of 150 KB 11 were better than 3.4 (docs/experiments.md, "Little text"); elsewhere a first rule."""
 
 SHORT_MINUTES = 8
 """Runs on a CPU below it learn sooner with a short context (docs/experiments.md, "The recipe"); its place is a first rule."""
@@ -80,9 +93,9 @@ def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge
     wish = settings.model
     context = _context(settings, facts, machine, c)
     shapes = [_configuration(settings, facts, context, *one) for one in _candidates(settings)]
-    most = MOST_WEIGHTS_A_TOKEN * max(facts.train_tokens, 100_000)
+    most = MOST_WEIGHTS * math.sqrt(facts.bytes)
     fitting = [one for one in shapes if judge.fits(one) and parameters(one) <= most] or shapes[:1]
-    model, reason = _taught_by_time(fitting, judge) if judge.tokens else _taught_by_text(fitting, facts)
+    model, reason = _taught_by_time(fitting, facts, judge) if judge.tokens else _taught_by_text(fitting, facts)
     c.take("n_layer", wish.n_layer, model.n_layer, reason)
     c.take("n_embd", wish.n_embd, model.n_embd, reason)
     c.take("n_head", wish.n_head, model.n_head, f"heads of {model.head_dim}")
@@ -93,12 +106,15 @@ def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge
     return model
 
 
-def _taught_by_time(shapes: list[ModelConfig], judge: Judge) -> tuple[ModelConfig, str]:
-    """The largest shape that sees enough tokens in the time."""
+def _taught_by_time(shapes: list[ModelConfig], facts: CorpusFacts, judge: Judge) -> tuple[ModelConfig, str]:
+    """The largest shape that sees enough tokens in the time, or reads all of the text often enough."""
     assert judge.tokens is not None
-    seeing = [one for one in shapes if judge.tokens(one) >= TOKENS_A_WEIGHT * parameters(one)]
-    reason = f"the largest shape that sees {TOKENS_A_WEIGHT} tokens for each weight in this time"
-    return max(seeing or shapes[:1], key=parameters), reason
+    enough = READINGS * facts.train_tokens
+    seeing = [one for one in shapes if judge.tokens(one) >= min(TOKENS_A_WEIGHT * parameters(one), enough)]
+    model = max(seeing or shapes[:1], key=parameters)
+    if enough < TOKENS_A_WEIGHT * parameters(model):
+        return model, f"the largest shape that can read all of the text {READINGS:g} times in this time"
+    return model, f"the largest shape that sees {TOKENS_A_WEIGHT} tokens for each weight in this time"
 
 
 def _taught_by_text(shapes: list[ModelConfig], facts: CorpusFacts) -> tuple[ModelConfig, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
@@ -30,26 +30,24 @@ _BOUNDED_QWEN2 = (
 """The same words, but those of more than 256 characters in parts: merging inside them takes quadratic time, and a line
 of a million spaces is too much for the regular expression."""
 
-_SIZES = ((100_000, 512), (500_000, 1024), (2_000_000, 2048), (20_000_000, 4096), (200_000_000, 8192))
-_LARGEST = 16_384
-_SMALLEST = 512
+_MERGES, _GROWTH = 400, 0.7
+"""Merges for a million bytes of text, and the power of the amount that they grow with: between what was best for 0.15, 1.1 and
+10 MB (docs/experiments.md, "How large a vocabulary"); beyond that a first rule."""
+_SMALLEST, _LARGEST = 320, 16_384
+_OFTEN = 16
+"""A character that occurs so often is worth an entry of its own: a first rule, which matters for Chinese and Japanese."""
 
-SHORT_MINUTES = 8
-"""Where short runs end is a first rule; that they exist was seen (docs/experiments.md, "How large a vocabulary")."""
 
-
-def choose_vocab_size(corpus_bytes: int, *, minutes: float | None = None) -> tuple[int, str]:
+def choose_vocab_size(corpus_bytes: int, characters: Mapping[str, int] | None = None) -> tuple[int, str]:
     """Entries of a vocabulary to train for so many UTF-8 bytes of text, and the reason as half a sentence.
 
-    Half as many for a run of fewer than `SHORT_MINUTES` minutes: with the smaller head more of the text is seen.
+    `characters` says how often each occurs: those beyond ASCII that occur often have an entry each, as each byte has.
     """
-    megabytes = (
-        f"{corpus_bytes / 1e6:,.1f} MB of text" if corpus_bytes >= 100_000 else f"{corpus_bytes:,} bytes of text"
-    )
-    size = next((size for limit, size in _SIZES if corpus_bytes < limit), _LARGEST)
-    if minutes is not None and minutes < SHORT_MINUTES and size > _SMALLEST:
-        return size // 2, f"{megabytes} in {minutes:g} minutes: with a small head more of it is seen"
-    return size, f"{megabytes}: enough to see each of {size:,} entries often, and a small head is fast"
+    amount = f"{corpus_bytes / 1e6:,.1f} MB" if corpus_bytes >= 100_000 else f"{corpus_bytes:,} bytes"
+    often = sum(ord(letter) > 127 and count >= _OFTEN for letter, count in (characters or {}).items())
+    wanted = 257 + often + _MERGES * (corpus_bytes / 1e6) ** _GROWTH
+    size = int(min(max(wanted // 64 * 64, _SMALLEST), _LARGEST))
+    return size, f"{amount} of text: enough to see each of {size:,} entries often, and a small head is fast"
 
 
 def train_tokenizer(

@@ -24,6 +24,7 @@ MAY_CHANGE = frozenset(
         "minutes",
         "steps",
         "epochs",
+        "most_epochs",
         "learning_rate",
         "adamw_learning_rate",
         "weight_decay",
@@ -195,6 +196,8 @@ def resumed_settings(plan: Plan, settings: Settings, life: Life) -> Plan:
         plan = replace(plan, evaluation_windows=settings.evaluation.evaluation_windows)
     if "micro_batch_size" in names and settings.train.micro_batch_size:
         plan = replace(plan, micro_batch_size=min(settings.train.micro_batch_size, plan.global_batch_size))
+    if "most_epochs" in names:
+        plan = replace(plan, most_epochs=s.most_epochs)
     if "early_stopping" in names:
         plan = replace(plan, early_stopping=s.early_stopping)
     if "early_stopping_every_steps" in names and s.early_stopping_every_steps:

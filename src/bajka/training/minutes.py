@@ -68,12 +68,13 @@ def ending(pace: Pace) -> float:
 
 @dataclass(frozen=True)
 class Minutes:
-    """A run's `budget` of seconds, and what is known of its speed."""
+    """A run's `budget` of seconds, and what is known of its speed; it ends after `most_steps`, though time may be left."""
 
     budget: float
     schedule: Schedule
     pace: Pace
     rhythm: Rhythm
+    most_steps: int | None = None
 
     def decide(self, step: int, elapsed: float, decisions: Sequence[Decision]) -> Decision | None:
         """What is to be decided after step `step`, `elapsed` seconds into the run; mostly nothing."""
@@ -95,6 +96,8 @@ class Minutes:
         moment = (
             self.schedule.clock_share if step >= self.schedule.warmup_steps else max(self.schedule.clock_share, 0.5)
         )
+        if self.most_steps is not None:
+            share = max(share, step / self.most_steps)
         if elapsed < self.usable and share < moment:
             return None
         return max(self._fitting(step, self.usable - elapsed), self._needed(step, fallen=0.0))
@@ -120,7 +123,8 @@ class Minutes:
         a_step = max(self.pace.mean(), 1e-6)
         most = range(max(0, int(seconds / a_step)) + 2)
         count = bisect_right(most, seconds + a_step / 2, key=lambda count: self.rhythm.seconds(self.pace, step, count))
-        return max(0, count - 1)
+        allowed = count if self.most_steps is None else self.most_steps - step
+        return max(0, min(count - 1, allowed))
 
     def _needed(self, step: int, *, fallen: float) -> int:
         """Steps in which the rate falls from where it stands to a tenth of its peak, if they can be paid for."""
@@ -145,7 +149,7 @@ def keep_to_minutes(session: Session) -> None:
     state.cooldown = Cooldown.decided(read_decisions(session.plan_file["clock"], until=state.step))
     if state.ended(plan.schedule) or (decisions and decisions[-1].step > state.step):
         return
-    minutes = Minutes(60 * plan.minutes, plan.schedule, session.pace, rhythm(session))
+    minutes = Minutes(60 * plan.minutes, plan.schedule, session.pace, rhythm(session), plan.most_steps)
     wanted = minutes.decide(state.step, session.clock.seconds(), decisions) if world.speaks else None
     if not world.agree(wanted is not None):
         return

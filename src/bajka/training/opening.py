@@ -219,7 +219,7 @@ def _extended(plan: Plan, state: dict[str, Any], settings: Settings) -> Plan:
     wish = settings.schedule
     if wish.minutes is not None:
         minutes = wish.minutes + float(state["active_seconds"]) / 60
-        return replace(plan, minutes=minutes, schedule=replace(plan.schedule, steps=None))
+        return replace(plan, minutes=minutes, most_epochs=None, schedule=replace(plan.schedule, steps=None))
     more = wish.steps
     if more is None:
         assert wish.epochs is not None

@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from bajka.characters import count_characters
 from bajka.config import Settings
 from bajka.corpus import Split, Template
 from bajka.errors import SettingsError
-from bajka.planning.schedule import planned_minutes
 from bajka.tokenizer import TRAINED_TO_SIZE, Tokenizer, choose_vocab_size, gguf_note, train_tokenizer
 
 Say = Callable[[str], None]
 
 
+_COUNTED = 20_000_000  # characters of the training texts that tell which are often used
 _FEW_ENTRIES = 1000  # up to here a vocabulary that the text does not fill is no mistake, only smaller
 
 
 def make_tokenizer(settings: Settings, splits: Sequence[Split], say: Say) -> Tokenizer:
     """The tokenizer of a new run: trained on the training sides alone, or taken from where the settings say.
 
-    The size of a vocabulary is the person's, or follows from the amount of text and the time. Raises `SettingsError` for a
-    size that the text has not enough different words for.
+    The size of a vocabulary is the person's, or follows from the amount of text and its characters. Raises `SettingsError`
+    for a size that the text has not enough different words for.
     """
     wanted = settings.tokenizer
-    size, reason = choose_vocab_size(sum(split.train_bytes for split in splits), minutes=planned_minutes(settings))
-    if wanted.vocab_size is not None:
-        size, reason = wanted.vocab_size, "you set it"
-    texts = (document.text for split in splits for document in split.train)
-    tokenizer = train_tokenizer(wanted, texts, vocab_size=size, say=say)
+    size, reason = wanted.vocab_size or 0, "you set it"
+    if wanted.vocab_size is None:
+        characters = count_characters(_beginning(_texts(splits)))
+        size, reason = choose_vocab_size(sum(split.train_bytes for split in splits), characters)
+    tokenizer = train_tokenizer(wanted, _texts(splits), vocab_size=size, say=say)
     _say_tokenizer(tokenizer, settings, size, reason, say)
     if settings.corpus.template:
         template = Template.parse(settings.corpus.template)
         tokenizer = tokenizer.with_markers(template.markers, template=template.source)
     return tokenizer
+
+
+def _texts(splits: Sequence[Split]) -> Iterator[str]:
+    return (document.text for split in splits for document in split.train)
+
+
+def _beginning(texts: Iterable[str]) -> Iterator[str]:
+    """Texts until `_COUNTED` characters have gone by."""
+    left = _COUNTED
+    for text in texts:
+        yield text[:left]
+        left -= len(text)
+        if left <= 0:
+            return
 
 
 def _say_tokenizer(tokenizer: Tokenizer, settings: Settings, size: int, reason: str, say: Say) -> None:

@@ -71,7 +71,7 @@ def _try_tokenizer(settings: Settings, corpus: Corpus) -> None:
     from bajka.tokenizer.source import is_here
 
     wanted = settings.tokenizer
-    size = wanted.vocab_size or choose_vocab_size(corpus.bytes)[0]
+    size = wanted.vocab_size or choose_vocab_size(corpus.bytes, corpus.characters)[0]
     tokenizer = train_tokenizer(wanted, (document.text for document in corpus.documents), vocab_size=size)
     gpt2 = Tokenizer.load("gpt2") if is_here("gpt2") else None
     why_alone = None if gpt2 else "GPT-2's is not on this computer to compare with: --tokenizer gpt2 fetches it once."
