@@ -214,7 +214,7 @@ def test_compile_on_needs_a_compiler() -> None:
     [({"minutes": 10}, True), ({"minutes": 1}, False), ({"steps": 10}, False), ({"compile": "on"}, True)],
 )
 def test_compile_is_used_when_the_run_is_long_enough_to_win(wishes: dict[str, Any], compiled: bool) -> None:
-    plan = plan_of(**wishes)
+    plan = plan_of(n_embd=128, **wishes)
     assert plan.compile is compiled
     assert plan.reasons["compile"]
 
@@ -242,6 +242,13 @@ def test_steps_grow_with_the_tokens_that_a_run_sees() -> None:
     gpu = replace(MACHINE, device="cuda:0")
     by_tokens = [[tokens_a_step(one, tokens) for tokens in (1e5, 2e6, 1e8)] for one in (MACHINE, gpu)]
     assert by_tokens == [[1024, 2048, 4096], [2048, 4096, 16_384]]
+
+
+def test_wide_networks_are_not_compiled_on_a_cpu() -> None:
+    narrow, wide = (plan_of(n_layer=4, n_embd=width, minutes=60) for width in (256, 384))
+    assert (narrow.compile, wide.compile) == (True, False)
+    assert "so wide" in wide.reasons["compile"]
+    assert plan_of(n_layer=4, n_embd=384, minutes=60, compile="on").compile
 
 
 def test_a_tail_of_the_same_book_is_said() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from bajka.coaching.curve import Curve
 from bajka.coaching.facts import Facts
+from bajka.planning.machine import COMPILED_UP_TO
 
 
 def gpu_is_unused(curve: Curve, facts: Facts) -> str | None:
@@ -71,7 +72,8 @@ def small_steps(curve: Curve, facts: Facts) -> str | None:
 
 def not_compiled(curve: Curve, facts: Facts) -> str | None:
     """A long run that torch.compile would shorten by more than it costs."""
-    if facts.compiled or not facts.can_compile or "compile" in facts.asked or facts.device == "mps":
+    wide = facts.device == "cpu" and facts.n_embd > COMPILED_UP_TO
+    if facts.compiled or not facts.can_compile or "compile" in facts.asked or facts.device == "mps" or wide:
         return None
     left = curve.steps[-1].get("seconds_left") if curve.steps else None
     if left is None or left < 600 or len(curve.steps) < 20:

@@ -50,7 +50,7 @@ class Outlook:
         """Training tokens that the time allows, evaluations and compiling subtracted; None without a time."""
         if self.seconds is None:
             return None
-        compiling = COMPILE_SECONDS.get(self.speed.machine.kind, 60.0) if self.speed.compiled else 0.0
+        compiling = COMPILE_SECONDS.get(self.speed.machine.kind, 60.0) if self.speed.compiles(model) else 0.0
         training = max(0.2 * self.seconds, self.seconds - compiling - LAST_SECONDS) / (1 + SHARE)
         return training * self.speed.tokens_per_second(model, self._sequences(model))
 

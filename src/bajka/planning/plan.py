@@ -131,6 +131,8 @@ def make_plan(
         model = choose_shape(settings, facts, machine, _judge(outlook, machine), c)
     else:
         model = imported_shape(settings, facts, imported, c)
+    if compile_ and settings.hardware.compile == "auto" and not speed.compiles(model):
+        compile_, c.reasons["compile"] = False, "off: the steps of so wide a network are no faster for it"
     windows_per_epoch = _windows_per_epoch(settings, facts, model.context_length)
     tokens = outlook.seen(model)
     batch = _batch(settings, machine, tokens, model.context_length, windows_per_epoch, c)

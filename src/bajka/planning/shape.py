@@ -25,11 +25,11 @@ before; heads are 64 wide (32 below a width of 192)."""
 TOKENS_A_WEIGHT = 0.7
 """A shape is taken while the time lets it see this many tokens for each of its weights (docs/experiments.md, "Shapes")."""
 
-READINGS = 2.25
+READINGS = 2.75
 """... or read the text so often: little text teaches a larger network more than it teaches a small one in further readings, in
 which it is learnt by heart (docs/experiments.md, "Little text")."""
 
-MOST_READINGS = 4.0
+MOST_READINGS = 4.5
 """A run in minutes ends after so many readings of the text, however much time is left."""
 
 MOST_WEIGHTS = 31_000
