@@ -38,8 +38,8 @@ class Outlook:
 
     def seen(self, model: ModelConfig) -> float | None:
         """Training tokens of a run: those that the time allows, or those of as many readings as it has at most."""
-        tokens, readings = self.tokens(model), self.most_epochs
-        return tokens if tokens is None or readings is None else min(tokens, readings * self.facts.train_tokens)
+        tokens = self.tokens(model)
+        return None if tokens is None else self._at_most(tokens)
 
     def ends_early(self, model: ModelConfig) -> bool:
         """Whether a run in minutes is expected to have read the text often enough well before its time is over."""
@@ -52,12 +52,17 @@ class Outlook:
             return None
         compiling = COMPILE_SECONDS.get(self.speed.machine.kind, 60.0) if self.speed.compiles(model) else 0.0
         training = max(0.2 * self.seconds, self.seconds - compiling - LAST_SECONDS) / (1 + SHARE)
-        return training * self.speed.tokens_per_second(model, self._sequences(model))
+        usual = training * self.speed.tokens_per_second(model, self._sequences(model, USUAL_TOKENS))
+        return training * self.speed.tokens_per_second(model, self._sequences(model, self._at_most(usual)))
 
-    def _sequences(self, model: ModelConfig) -> int:
-        """Sequences of a step as they usually are: how many it will be depends on the tokens that are asked for here."""
+    def _at_most(self, tokens: float) -> float:
+        """So many tokens, or those of as many readings as a run has at most."""
+        return tokens if self.most_epochs is None else min(tokens, self.most_epochs * self.facts.train_tokens)
+
+    def _sequences(self, model: ModelConfig, tokens: float) -> int:
+        """Sequences of a step in a run that sees so many tokens, which in turn depend on the steps a little."""
         windows = max(1, self.facts.train_tokens // model.context_length)
-        planned = plan_batch(self.speed.machine, USUAL_TOKENS, model.context_length, windows)
+        planned = plan_batch(self.speed.machine, tokens, model.context_length, windows)
         return self.settings.train.global_batch_size or planned
 
     def expectation(self, model: ModelConfig, tokens: float) -> Expectation | None:
