@@ -29,7 +29,7 @@ import numpy as np
 
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters
-from bajka.planning.ngrams import ngram_losses, sample_of
+from bajka.planning.ngrams import COUNTED, ngram_losses, sample_of
 from bajka.tokens.store import TokenData, open_token_data
 
 CONTEXT, BATCH = 256, 8
@@ -140,12 +140,11 @@ def figures(lines: list[dict[str, Any]], plan: dict[str, Any]) -> dict[str, Any]
 def text_figures(data: TokenData, lines: list[dict[str, Any]]) -> dict[str, Any]:
     """How predictable the text is, in bits a byte of the held-out text, as the plan would find out beforehand."""
     bytes_per_token = data.validation.bytes_per_token
-    held_out = sample_of(data.validation.ids, 200_000)
+    held_out = sample_of(data.validation.ids, 100_000)
     seen = [line["tokens"] for line in lines if "tokens" in line][-1]
     found: dict[str, Any] = {"bytes_per_token": bytes_per_token}
-    for name, most in (("all", 4_000_000), ("million", 1_000_000), ("seen", min(seen, 4_000_000))):
-        losses = ngram_losses(sample_of(data.train.ids, most), held_out, data.vocab_size)
-        found[f"ngrams_{name}"] = [round(loss / np.log(2) / bytes_per_token, 5) for loss in losses]
+    losses = ngram_losses(sample_of(data.train.ids, min(seen, COUNTED)), held_out, data.vocab_size)
+    found["ngrams"] = [round(loss / np.log(2) / bytes_per_token, 5) for loss in losses]
     return found
 
 

@@ -1,7 +1,7 @@
 """What a run is expected to end with: bits per byte of the held-out text, from our own recorded runs.
 
 A linear regression in logarithms: the n-grams of as much text as the run will see say what counting can know of it; tokens
-seen, weights, entries and epochs say how far a network of that size gets beyond counting. Its coefficients are data, in
+seen and weights say how far a network of that size gets beyond counting. Its coefficients are data, in
 `expectation.json`, which `benchmarks/expectation_fit.py` writes from `benchmarks/expectation_runs.jsonl`. Far outside of what
 those runs cover it says nothing.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 from bajka.model import ModelConfig
 from bajka.model.estimate import parameters
+from bajka.planning.ngrams import COUNTED
 from bajka.planning.shape import CorpusFacts
 
 BEYOND = {"weights": 2.0, "vocab_size": 2.0, "tokens": 5.0, "epochs": 3.0, "train_tokens": 5.0}
@@ -47,7 +48,7 @@ class Case:
 class Evidence:
     """The fitted regression: coefficients by feature, how far it was off, and what was recorded.
 
-    `spread` is the share within which nine of ten results lay of texts that were left out of the fit; `ranges` are the least
+    `spread` is the share within which six of seven results lay of texts that were left out of the fit; `ranges` are the least
     and the most of each quantity among the runs.
     """
 
@@ -100,7 +101,7 @@ def case_of(facts: CorpusFacts, model: ModelConfig, tokens: float) -> Case:
         tokens=tokens,
         train_tokens=facts.train_tokens,
         bytes_per_token=facts.bytes_per_token,
-        ngrams=ngrams_at(facts, min(tokens, facts.train_tokens)),
+        ngrams=ngrams_at(facts, min(tokens, facts.train_tokens, COUNTED)),
     )
 
 
@@ -110,33 +111,34 @@ def quantities(case: Case) -> dict[str, float]:
 
 
 def features(case: Case) -> dict[str, float]:
-    """What the regression may sum up, logarithms all: the n-grams, and how far a network gets beyond them.
+    """What the regression may sum up, logarithms all: how far a network gets beyond counting.
 
-    The fit takes `CORE`, and of the others those that lower the error on left-out texts.
+    "variety" is how much better the longest n-grams are than single tokens. The fit takes `CORE`, and of the others those that
+    lower the error on left-out texts.
     """
-    uni, bi, tri = (math.log(bits) for bits in case.ngrams)
+    variety = math.log(case.ngrams[0] / case.ngrams[-1])
     tokens, weights = math.log(case.tokens / 1e6), math.log(case.weights / 1e6)
     again = math.log(1 + case.epochs)
     return {
         "one": 1.0,
-        "unigrams over trigrams": uni - tri,
-        "bytes a token": math.log(case.bytes_per_token),
         "tokens": tokens,
         "weights": weights,
-        "bigrams over trigrams": bi - tri,
+        "variety by tokens": variety * tokens,
+        "variety": variety,
+        "bytes a token": math.log(case.bytes_per_token),
         "tokens squared": tokens**2,
         "tokens by weights": tokens * weights,
-        "entries": math.log(case.vocab_size / 2048),
+        "entries": math.log(case.vocab_size / 1024),
         "epochs": again,
         "epochs by weights": again * weights,
     }
 
 
-CORE = ("one", "unigrams over trigrams", "bytes a token", "tokens", "weights")
+CORE = ("one", "tokens", "weights", "variety by tokens")
 
 
 def expected_bits(case: Case, found: Evidence) -> float:
-    """Bits a byte of the best model of a run like `case`: those of trigrams, times what the regression says."""
+    """Bits a byte of the best model of a run like `case`: those of its n-grams, times what the regression says."""
     known = features(case)
     return case.ngrams[-1] * math.exp(sum(share * known[name] for name, share in found.coefficients.items()))
 

@@ -6,58 +6,93 @@ What counting gives in a second is where a small network stands after its first 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-ORDERS = 3
-"""Unigrams, bigrams and trigrams."""
+ORDERS = 5
+"""Up to five tokens in a row: with a small vocabulary that is a word or two."""
+
+
+COUNTED = 1_000_000
+"""Tokens that are counted at most: about a second of work."""
+
+_LEAST_DISCOUNT = 0.01  # where nothing occurs once, so that nothing is impossible
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The different n-grams of one order, by rank. `keys` are rank of the history x vocabulary + last id, ascending.
+
+    `counts`: how often each occurs; `before`: after how many different ids each occurs.
+    """
+
+    keys: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    before: NDArray[np.int64]
 
 
 def ngram_losses(train: NDArray, held_out: NDArray, vocab_size: int) -> tuple[float, ...]:
-    """Nats a token of `held_out` under n-grams counted in `train`, orders 1 to 3 (both: ids, in one dimension).
+    """Nats a token of `held_out` under n-grams counted in `train`, of orders 1 to `ORDERS` (both: ids, in one dimension).
 
-    Interpolated with Witten and Bell's weights, which have no parameter: p(w|h) = (c(hw) + t(h) p(w|h')) / (c(h) + t(h)),
-    where t(h) counts the different words seen after h and h' is h without its oldest word; below unigrams all words are
-    equally likely (IEEE Trans. Information Theory 37(4), 1991, "The zero-frequency problem").
+    Interpolated with absolute discounts by Kneser and Ney (ICASSP 1995, "Improved backing-off for M-gram language
+    modeling"): the highest order counts how often, those below it after how many different ids an n-gram occurs; below
+    unigrams all ids are equally likely.
     """
-    train, held_out = train.astype(np.int64), held_out.astype(np.int64)
-    places = np.arange(ORDERS - 1, len(held_out))  # the same targets for every order
-    p = np.full(len(places), 1.0 / vocab_size)
-    found = []
+    levels = _levels(train.astype(np.int64), vocab_size)
+    ranks = _ranks(held_out.astype(np.int64), vocab_size, levels)
+    return tuple(_loss(levels[:order], ranks, vocab_size) for order in range(1, ORDERS + 1))
+
+
+def _levels(ids: NDArray[np.int64], vocab_size: int) -> list[_Level]:
+    """The n-grams of every order; those that a short text has none of are empty."""
+    found: list[_Level] = []
+    history, below = np.zeros(len(ids), dtype=np.int64), ids[:0]
     for order in range(1, ORDERS + 1):
-        p = _interpolated(train, held_out, places, p, vocab_size, order)
-        found.append(float(-np.log(p).mean()))
-    return tuple(found)
+        keys, first, ranks, counts = np.unique(
+            history * vocab_size + ids, return_index=True, return_inverse=True, return_counts=True
+        )
+        if order > 1:  # `below[1:][first]`: the n-gram of the order below that each of these different ones ends with
+            before = np.bincount(below[1:][first], minlength=len(found[-1].keys))
+            found[-1] = _Level(found[-1].keys, found[-1].counts, before)
+        found.append(_Level(keys, counts, counts))
+        below, history, ids = ranks, ranks[:-1], ids[1:]
+    return found
 
 
-def _interpolated(
-    train: NDArray, held_out: NDArray, places: NDArray, lower: NDArray, vocab_size: int, order: int
-) -> NDArray:
-    """Probabilities of the targets at `places` under n-grams of `order`, above those of the order below."""
-    grams, counts = np.unique(_keys(train, np.arange(order - 1, len(train)), vocab_size, order), return_counts=True)
-    wanted = _keys(held_out, places, vocab_size, order)
-    histories, kinds = np.unique(grams // vocab_size, return_counts=True)
-    totals = np.add.reduceat(counts, np.searchsorted(grams // vocab_size, histories)) if len(grams) else counts
-    seen = _look_up(wanted, grams, counts)
-    total = _look_up(wanted // vocab_size, histories, totals)
-    after = _look_up(wanted // vocab_size, histories, kinds)
-    return np.where(total > 0, (seen + after * lower) / np.maximum(total + after, 1), lower)
+def _ranks(ids: NDArray[np.int64], vocab_size: int, levels: list[_Level]) -> list[NDArray[np.int64]]:
+    """Of every order from 0 on, the rank of the n-gram that ends at each place of `ids`; -1 where it was never counted."""
+    found = [np.zeros(len(ids), dtype=np.int64)]
+    for level in levels:
+        history = found[0] if len(found) == 1 else np.concatenate(([-1], found[-1][:-1]))
+        keys = np.where(history >= 0, history * vocab_size + ids, -1)
+        at = np.minimum(np.searchsorted(level.keys, keys), max(0, len(level.keys) - 1))
+        known = (level.keys[at] == keys) if len(level.keys) else np.zeros(len(ids), dtype=bool)
+        found.append(np.where(known, at, -1))
+    return found
 
 
-def _keys(ids: NDArray, places: NDArray, vocab_size: int, order: int) -> NDArray:
-    """One number for each n-gram that ends at `places`: its ids as digits, the oldest first."""
-    keys = np.zeros(len(places), dtype=np.int64)
-    for back in range(order - 1, -1, -1):
-        keys = keys * vocab_size + ids[places - back]
-    return keys
-
-
-def _look_up(wanted: NDArray, keys: NDArray, values: NDArray) -> NDArray:
-    """The values of `wanted` keys, 0 for those that are not among the sorted `keys`."""
-    if not len(keys):
-        return np.zeros(len(wanted), dtype=np.int64)
-    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[at] == wanted, values[at], 0)
+def _loss(levels: list[_Level], ranks: list[NDArray[np.int64]], vocab_size: int) -> float:
+    """Nats a token when the last of `levels` is the highest order; the targets are the same for every order."""
+    places = np.arange(ORDERS - 1, len(ranks[0]))
+    p = np.full(len(places), 1.0 / vocab_size)
+    for order, level in enumerate(levels, start=1):
+        counts = level.counts if order == len(levels) else level.before
+        if not len(counts):
+            continue
+        once, twice = (int(np.count_nonzero(counts == times)) for times in (1, 2))
+        discount = max(once / max(once + 2 * twice, 1), _LEAST_DISCOUNT)
+        histories = level.keys // vocab_size
+        totals = np.bincount(histories, weights=counts)
+        kinds = np.bincount(histories, weights=counts > 0)
+        gram, history = ranks[order][places], ranks[order - 1][places - 1]
+        known = (history >= 0) & (history < len(totals))
+        history = np.where(known, history, 0)
+        total = np.where(known, totals[history], 0.0)
+        kept = np.maximum(np.where(gram >= 0, counts[gram], 0) - discount, 0.0)
+        p = np.where(total > 0, (kept + discount * kinds[history] * p) / np.maximum(total, 1.0), p)
+    return float(-np.log(p).mean())
 
 
 def sample_of(ids: NDArray, most: int, *, parts: int = 64) -> NDArray:

@@ -48,7 +48,7 @@ class CorpusFacts:
     """What the plan needs to know of the texts, in tokens of the chosen tokenizer.
 
     `ngrams`: how predictable the text is, for expectations: so many training tokens were counted, and the held-out text
-    then has so many bits a byte under their unigrams, bigrams and trigrams; smallest count first.
+    then has so many bits a byte under their n-grams, the shortest first; smallest count first.
     """
 
     train_tokens: int

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bajka.planning.little import language_of
-from bajka.planning.ngrams import ngram_losses, sample_of
+from bajka.planning.ngrams import COUNTED, ngram_losses, sample_of
 from bajka.planning.plan import CorpusFacts
 from bajka.tokenizer import Tokenizer
 from bajka.tokens.mixture import PARTS, weights_of
 from bajka.tokens.store import TokenData, TokenSet
 
-_COUNTED, _HELD_OUT = 1_000_000, 100_000  # ids of a text that its n-grams are taken from
+_HELD_OUT = 100_000  # ids of the validation text that are foretold
 _READ = 4_000  # ids that tell the language
 
 
@@ -45,11 +45,11 @@ def facts_of(
 def ngrams_of(
     train: NDArray[np.unsignedinteger], held_out: TokenSet, vocab_size: int
 ) -> tuple[tuple[int, tuple[float, ...]], ...]:
-    """Bits a byte of n-grams counted in a quarter and in all of (at most a million) training ids; a second at most."""
+    """Bits a byte of n-grams counted in a quarter and in all of (at most `COUNTED`) training ids; a second at most."""
     if not held_out.bytes or len(held_out) < 3:
         return ()
     bits = 1 / (math.log(2) * held_out.bytes_per_token)
-    target, counted = sample_of(held_out.ids, _HELD_OUT), sample_of(train, _COUNTED)
+    target, counted = sample_of(held_out.ids, _HELD_OUT), sample_of(train, COUNTED)
     found = []
     for some in (sample_of(counted, max(1, len(counted) // 4)), counted):
         losses = ngram_losses(some, target, vocab_size)
