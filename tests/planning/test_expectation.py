@@ -86,6 +86,15 @@ def test_the_expectation_is_told_in_words_with_the_hour() -> None:
     assert any("is the limit: twice the time would lower this by about" in line for line in lines)
 
 
+def test_twice_the_time_brings_nothing_to_a_run_that_ends_when_the_text_is_read_often_enough() -> None:
+    plan = plan_of(replace(TEXT, train_tokens=40_000, bytes=140_000), minutes=30)
+    found = plan.expectation
+    assert found is not None
+    low, high = found.bits_per_byte["low"], found.bits_per_byte["high"]
+    assert found.twice_time == pytest.approx((low + high) / 2, rel=1e-3)
+    assert found.limit == "text"
+
+
 def test_the_same_inputs_give_the_same_plan() -> None:
     assert plan_of(minutes=7) == plan_of(minutes=7)
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 ORDERS = 5
 """Up to five tokens in a row: with a small vocabulary that is a word or two."""
 
-
 COUNTED = 1_000_000
 """Tokens that are counted at most: about a second of work."""
 

@@ -72,7 +72,7 @@ class Outlook:
             return None
         found = evidence()
         bits = expected_bits(case, found)
-        more_time = expected_bits(case_of(self.facts, model, 2 * tokens), found)
+        more_time = expected_bits(case_of(self.facts, model, max(tokens, self._at_most(2 * tokens))), found)
         twice = replace(self.facts, train_tokens=2 * self.facts.train_tokens)
         more_text = expected_bits(case_of(twice, model, tokens), found)
         return _expectation(bits, min(bits, more_time), min(bits, more_text), self.facts.bytes_per_token, found)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bajka.planning.little import language_of
-from bajka.planning.ngrams import COUNTED, ngram_losses, sample_of
+from bajka.planning.ngrams import COUNTED, ORDERS, ngram_losses, sample_of
 from bajka.planning.plan import CorpusFacts
 from bajka.tokenizer import Tokenizer
 from bajka.tokens.mixture import PARTS, weights_of
@@ -46,7 +46,7 @@ def ngrams_of(
     train: NDArray[np.unsignedinteger], held_out: TokenSet, vocab_size: int
 ) -> tuple[tuple[int, tuple[float, ...]], ...]:
     """Bits a byte of n-grams counted in a quarter and in all of (at most `COUNTED`) training ids; a second at most."""
-    if not held_out.bytes or len(held_out) < 3:
+    if not held_out.bytes or len(held_out) < ORDERS:
         return ()
     bits = 1 / (math.log(2) * held_out.bytes_per_token)
     target, counted = sample_of(held_out.ids, _HELD_OUT), sample_of(train, COUNTED)
