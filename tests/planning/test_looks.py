@@ -39,6 +39,13 @@ def test_a_run_in_minutes_has_an_early_first_look_unless_the_person_says_how_oft
     assert plan_of(steps=500).first_look_step == 0
 
 
+def test_a_run_too_short_for_its_evaluations_does_not_say_that_they_are_cheap() -> None:
+    assert "a twentieth" in plan_of(MUCH, minutes=10).reasons["evaluate_every_steps"]
+    short = plan_of(minutes=0.2, n_layer=4, n_embd=256)
+    assert short.evaluation_share > 0.06
+    assert "the fewest that show a curve" in short.reasons["evaluate_every_steps"]
+
+
 def test_long_samples_are_part_of_the_cost() -> None:
     usual, long = plan_of(MUCH, minutes=10), plan_of(MUCH, minutes=10, max_new_tokens=2000)
     assert long.evaluate_every_steps > usual.evaluate_every_steps

@@ -68,9 +68,10 @@ def plan_looks(
     wish = settings.evaluation
     why = "all of the validation text" if windows == whole else "what a twentieth of the run can pay for"
     windows = min(c.take("evaluation_windows", wish.evaluation_windows, windows, why), whole)
-    why = f"about {often} times a run, which costs at most a twentieth of it"
-    every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, why)
     a_look = beside + a_window * (windows + sample_windows(windows))
+    few = in_minutes and (often + 1) * a_look > 1.1 * SHARE * seconds
+    why = f"about {often} times a run, {'the fewest that show a curve' if few else 'which costs at most a twentieth of it'}"
+    every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, why)
     share = (steps // every + 1) * a_look / max(seconds, 1e-9)
     one_more = a_look / max(seconds, 1e-9)
     early = in_minutes and wish.evaluate_every_steps is None and share + one_more <= SHARE
