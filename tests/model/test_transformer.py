@@ -163,7 +163,7 @@ def test_a_fused_weight_says_where_its_matrices_end() -> None:
     model = tiny_model("modern")
     sections = {name: module.sections for name, module in model.blocks[0].named_modules() if isinstance(module, Linear)}
     assert sections == {
-        "attention.qkv": (64, 32, 32),
+        "attention.qkv": (16,) * 8,  # 4 heads of queries, 2 of keys, 2 of values
         "attention.out": (32,),
         "feed_forward.up": (64, 64),
         "feed_forward.down": (32,),

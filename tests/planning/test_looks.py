@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from test_plan import plan_of
 
+from bajka.planning.looks import FIRST_LOOK_SECONDS
 from made_up import TEXT
 
 MUCH = replace(TEXT, train_tokens=20_000_000, validation_tokens=1_000_000, bytes=80_000_000)
@@ -33,9 +34,14 @@ def test_wishes_are_kept_whatever_they_cost() -> None:
 
 
 def test_a_run_in_minutes_has_an_early_first_look_unless_the_person_says_how_often() -> None:
-    plan = plan_of(MUCH, minutes=10)
-    assert plan.first_look_step == plan.evaluate_every_steps // 4 > 0
-    assert plan_of(MUCH, minutes=10, evaluate_every_steps=50).first_look_step == 0
+    plan = plan_of(MUCH, minutes=60)
+    seconds = (
+        plan.first_look_step * plan.global_batch_size * plan.model.context_length / plan.expected_tokens_per_second
+    )
+    assert seconds == pytest.approx(FIRST_LOOK_SECONDS, rel=0.1)
+    assert plan.first_look_step < plan.evaluate_every_steps
+    assert plan_of(MUCH, minutes=60, evaluate_every_steps=500).first_look_step == 0
+    assert plan_of(MUCH, minutes=1).first_look_step == 0, "its evaluations are early enough"
     assert plan_of(steps=500).first_look_step == 0
 
 

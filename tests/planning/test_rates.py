@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from bajka.model import ModelConfig
 from bajka.model.memory import Load
-from bajka.planning.rates import Rates, StepTime
-from tiny import tiny_config
+from bajka.planning.rates import Rates, StepTime, _orthogonal
+from bajka.planning.recipe import Recipe
+from bajka.training.optimizer import Optimizer
+from tiny import tiny_config, tiny_model
 
 RATES = Rates({"bf16": {64: 1e11, 256: 4e11}, "fp32": {64: 5e10, 256: 1e11}}, elementwise=1e9, dispatch=4e-6)
 LOAD = Load(bytes_per_activation=2, optimizer="muon", device="cpu")
@@ -37,6 +41,16 @@ def test_a_step_takes_longer_with_more_of_anything() -> None:
     assert RATES.step_seconds(shape(), 8, LOAD, "fp32") > base
     adamw = Load(bytes_per_activation=2, optimizer="adamw", device="cpu")
     assert RATES.step_seconds(shape(), 8, adamw, "bf16") < base
+
+
+@pytest.mark.parametrize("variant", ["modern", "gpt2"])
+def test_muons_products_are_as_many_as_torch_counts(variant: str) -> None:
+    model = tiny_model(variant)
+    numbers = {"weight_decay": 0.1, "momentum": 0.9, "beta1": 0.9, "beta2": 0.95, "gradient_clip": 1.0}
+    optimizer = Optimizer(model, Recipe("muon", 0.02, 0.006, **numbers), muon_dtype=torch.float32)
+    with FlopCounterMode(display=False) as counter:
+        optimizer.step(1.0)
+    assert _orthogonal(tiny_config(variant), LOAD) == counter.get_total_flops()
 
 
 def test_a_shape_that_was_measured_takes_what_it_took() -> None:

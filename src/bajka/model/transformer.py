@@ -27,8 +27,8 @@ from bajka.model.positions import rotary_table, rotate, sinusoidal_table
 class Linear(nn.Linear):
     """A linear layer that casts its fp32 weight to the type of what it is given.
 
-    `sections` are the row counts of the separate matrices inside a fused weight (q, k, v): the optimizer treats each
-    on its own.
+    `sections` are the row counts of the separate matrices inside a fused weight (q, k and v of every head): the optimizer
+    treats each on its own.
     """
 
     def __init__(self, n_in: int, *n_out: int, bias: bool) -> None:
@@ -64,8 +64,7 @@ class Attention(nn.Module):
     def __init__(self, c: ModelConfig) -> None:
         super().__init__()
         self.c = c
-        kv = c.n_kv_head * c.head_dim
-        self.qkv = Linear(c.n_embd, c.n_head * c.head_dim, kv, kv, bias=c.is_gpt)
+        self.qkv = Linear(c.n_embd, *[c.head_dim] * (c.n_head + 2 * c.n_kv_head), bias=c.is_gpt)
         self.out = Linear(c.n_head * c.head_dim, c.n_embd, bias=c.is_gpt)
         qk_norm = c.family == "modern"
         self.q_norm = Norm(c.head_dim, epsilon=c.norm_epsilon, layer=False) if qk_norm else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from bajka.config import Settings
 from bajka.model import ModelConfig
@@ -13,11 +14,15 @@ from bajka.planning.shape import Choices, CorpusFacts
 SHARE = 0.05
 """Share of the time that evaluations, samples and saves may take."""
 
-_OFTEN = (20, 16, 12, 10, 8, 6, 5, 4)  # evaluations a run, that before all steps included, an early first look not
+FIRST_LOOK_SECONDS = 25.0
+"""Training before the first look at what a run in minutes writes, if its evaluations are further apart."""
+
+_OFTEN = (20, 16, 12, 10, 8, 6, 5, 4)  # evaluations a run, that before all steps included
+_MORE = 2  # what may come to them: the early first look, and one at an end that is no multiple
 _FEW = 64  # windows below which fewer, larger evaluations are better
 _LEAST = 32
 _SAMPLE_SHARE = 0.25  # of the validation windows: as many of the training text show the gap between both
-_FORWARD = 0.4  # of a training step's time a window, a third, and no fused loss: a first rule
+_FORWARD = 0.4  # of a training step's time without its optimizer: a third, and no fused loss
 _OPERATIONS_A_TOKEN = 60.0  # started for a block when one token is written
 _DISK = 150e6  # bytes/s of a save: hashing, writing, fsync (a first rule for a slow disk)
 _SAMPLED = 3 * 32  # tokens beside the longest sample: their prompts, and measuring the speed of writing
@@ -27,8 +32,8 @@ _SAMPLED = 3 * 32  # tokens beside the longest sample: their prompts, and measur
 class Looks:
     """Steps between evaluations, validation windows of each, and the share of the run's time they are expected to take.
 
-    `first_step` is an evaluation of its own, early in a run in minutes that can pay for it: a first look at what it writes.
-    0: none.
+    `first_step` is an evaluation of its own, early in a run in minutes whose evaluations are far apart: a first look at what
+    it writes. 0: none.
     """
 
     every_steps: int
@@ -52,9 +57,10 @@ def plan_looks(
 
     Only a run in minutes is evaluated by the measured speed: one in steps is the same whenever it is made again.
     """
-    seconds = steps * speed.step_seconds(model, batch)
+    a_step = speed.step_seconds(model, batch)
+    seconds = steps * a_step
     whole = validation_windows(facts, model)
-    a_window = _FORWARD * speed.step_seconds(model, batch, eager=True) / batch
+    a_window = _FORWARD * replace(speed, optimizer="adamw").step_seconds(model, batch, eager=True) / batch
     beside = beside_seconds(settings, model, speed)
     if in_minutes:
         often, windows = _affordable(SHARE * seconds, beside, a_window, whole)
@@ -69,13 +75,12 @@ def plan_looks(
     why = "all of the validation text" if windows == whole else "what a twentieth of the run can pay for"
     windows = min(c.take("evaluation_windows", wish.evaluation_windows, windows, why), whole)
     a_look = beside + a_window * (windows + sample_windows(windows))
-    few = in_minutes and (often + 1) * a_look > 1.1 * SHARE * seconds
+    few = in_minutes and (often + _MORE) * a_look > 1.1 * SHARE * seconds
     why = f"about {often} times a run, {'the fewest that show a curve' if few else 'which costs at most a twentieth of it'}"
     every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, why)
-    share = (steps // every + 1) * a_look / max(seconds, 1e-9)
-    one_more = a_look / max(seconds, 1e-9)
-    early = in_minutes and wish.evaluate_every_steps is None and share + one_more <= SHARE
-    return Looks(every, every // 4, windows, share + one_more) if early else Looks(every, 0, windows, share)
+    first = math.ceil(FIRST_LOOK_SECONDS / a_step)
+    early = in_minutes and wish.evaluate_every_steps is None and first < every
+    return Looks(every, first if early else 0, windows, (steps // every + 1 + early) * a_look / max(seconds, 1e-9))
 
 
 def sample_windows(windows: int) -> int:
@@ -94,7 +99,7 @@ def readable(value: float) -> int:
 def _affordable(budget: float, beside: float, a_window: float, whole: int) -> tuple[int, int]:
     """How often, and on how many windows, within `budget` seconds: rather fewer times than on very few windows."""
     for often in _OFTEN:
-        both = int((budget / (often + 1) - beside) / a_window)  # windows of validation and of training text
+        both = int((budget / (often + _MORE) - beside) / a_window)  # windows of validation and of training text
         windows = min(int(both / (1 + _SAMPLE_SHARE)), both - _LEAST)
         if windows >= min(whole, _FEW):
             return often, min(whole, windows)

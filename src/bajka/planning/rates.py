@@ -13,7 +13,7 @@ from typing import Any
 
 from bajka.config import Precision
 from bajka.model import ModelConfig
-from bajka.model.estimate import block_matrices, flops_per_token, parameters
+from bajka.model.estimate import flops_per_token, parameters
 from bajka.model.memory import Load
 
 VALUE_COST = 4.1
@@ -121,8 +121,16 @@ def _values(model: ModelConfig, load: Load) -> int:
 
 
 def _orthogonal(model: ModelConfig, load: Load) -> float:
-    """FLOP of Muon's five steps of Newton and Schulz: 5 (4 n²m + 2 n³) for a matrix of n x m, n <= m."""
+    """FLOP of Muon's orthogonalisation in a step."""
     if load.optimizer != "muon":
         return 0.0
-    n = model.n_embd
-    return model.n_layer * (5 * 4 * n * block_matrices(model) + 5 * 2 * n**3 * block_matrices(model) / n**2)
+    n, wide = model.n_embd, model.n_head * model.head_dim
+    heads = (model.n_head + 2 * model.n_kv_head) * _newton_schulz(model.head_dim, n)
+    inner = (3 if model.activation == "swiglu" else 2) * _newton_schulz(model.n_inner, n)
+    return model.n_layer * (heads + _newton_schulz(wide, n) + inner)
+
+
+def _newton_schulz(rows: int, columns: int) -> float:
+    """FLOP of five steps for one matrix: 5 (4 n²m + 2 n³) where n is its shorter side."""
+    n, m = sorted((rows, columns))
+    return 5.0 * (4 * n * n * m + 2 * n**3)
