@@ -106,7 +106,7 @@ def _momentum(settings: Settings, optimizer: str, steps: int, c: Choices) -> flo
 
 def _adamw_rate(settings: Settings, optimizer: str, c: Choices) -> float:
     """Rate of what Muon leaves to AdamW; no other optimizer reads it."""
-    wish, planned = settings.optimizer.adamw_learning_rate, 6e-3
+    wish, planned = settings.optimizer.adamw_learning_rate, 9e-3
     if optimizer != "muon":
         return wish or planned
     return float(

@@ -15,11 +15,11 @@ from typing import Any
 
 from bajka.config import ScheduleName, Settings
 
-DEFAULT_MINUTES = 10.0
+DEFAULT_MINUTES = 5.0
 
 
 def planned_minutes(settings: Settings) -> float | None:
-    """Minutes of a run: those that were set, ten when no length was set, None for a run in steps or epochs."""
+    """Minutes of a run: those that were set, five when no length was set, None for a run in steps or epochs."""
     schedule = settings.schedule
     if schedule.steps is not None or schedule.epochs is not None:
         return None
