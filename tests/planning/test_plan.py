@@ -139,7 +139,7 @@ def test_a_run_in_minutes_ends_before_the_text_is_learnt_by_heart() -> None:
     [(51_200, 2_048, 256), (51_199, 2_048, 128), (51_200, 2_047, 128), (9_000, 900, 32), (300, 40, 32)],
 )
 def test_the_context_is_halved_until_there_are_enough_windows(tokens: int, validation: int, context: int) -> None:
-    plan = plan_of(replace(TEXT, train_tokens=tokens, validation_tokens=validation))
+    plan = plan_of(replace(TEXT, train_tokens=tokens, validation_tokens=validation), minutes=10)
     assert plan.model.context_length == context
     assert context == 256 or "halved" in plan.reasons["context_length"]
 
@@ -149,7 +149,7 @@ def test_a_gpu_and_much_text_get_longer_contexts() -> None:
     assert (
         plan_of(replace(much, bytes=50_000_000), machine=replace(MACHINE, device="cuda:0")).model.context_length == 512
     )
-    assert plan_of(much).model.context_length == 1024
+    assert plan_of(much, minutes=10).model.context_length == 1024
 
 
 @pytest.mark.parametrize(

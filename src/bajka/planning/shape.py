@@ -22,7 +22,7 @@ SHAPES = (
 """Depth and width from about 0.1 to 200 million weights in blocks, from 3 x 128 on each at most 1.8 times as slow as the one
 before; heads are 64 wide (32 below a width of 192)."""
 
-TOKENS_A_WEIGHT = 0.7
+TOKENS_A_WEIGHT = 1.75
 """A shape is taken while the time lets it see this many tokens for each of its weights (docs/experiments.md, "Shapes")."""
 
 READINGS = 2.75
