@@ -107,14 +107,12 @@ def exact_numbers(run: bajka.Run) -> list[dict[str, Any]]:
 
 
 def weights_on_disk(run: Path) -> tuple[list[tuple[str, int]], int]:
-    """Every file of model/ and checkpoints/ whose size does not depend on the clock, and the disk blocks of all."""
+    """Every file of model/ and checkpoints/ whose size does not depend on the clock, and the disk blocks of all these."""
     paths = [path for name in ("model", "checkpoints") for path in (run / name).rglob("*") if path.is_file()]
+    paths = [path for path in paths if path.suffix == ".safetensors" or path.parent.name == "model"]
     names = {path: re.sub(r"(step-\d+)-\d+", r"\1", path.relative_to(run).as_posix()) for path in paths}
-    sizes = sorted(
-        (names[p], p.stat().st_size) for p in paths if p.suffix == ".safetensors" or p.parent.name == "model"
-    )
     blocks = {path.stat().st_ino: getattr(path.stat(), "st_blocks", 0) for path in paths}
-    return sizes, sum(blocks.values())
+    return sorted((names[path], path.stat().st_size) for path in paths), sum(blocks.values())
 
 
 def left_over(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -105,11 +106,13 @@ def test_generate_writes_many_texts_to_a_file(bajka: Bajka, tiny_run: Path, tmp_
             assert content.count("The fox") == 2
             assert "seed 3" in content
         case "jsonl":
-            rows = [json.loads(line) for line in content.splitlines()]
+            rows = [
+                json.loads(line) for line in io.StringIO(content)
+            ]  # its lines: splitlines() also ends one at U+0085
             assert [row["prompt"] for row in rows] == ["The fox", "The fox", "A hare", "A hare"]
             assert {row["seed"] for row in rows} == {3}
         case "csv":
-            rows = list(csv.DictReader(content.splitlines()))
+            rows = list(csv.DictReader(io.StringIO(content)))
             assert len({row["text"] for row in rows}) > 1
             assert {row["top_k"] for row in rows} == {"50"}
 

@@ -43,7 +43,7 @@ def test_every_number_that_a_person_could_have_set_has_a_reason() -> None:
     reasons = plan_of().reasons
     chosen = """minutes context_length n_layer n_embd n_head n_kv_head n_inner tie_embeddings dropout optimizer learning_rate
     adamw_learning_rate momentum weight_decay schedule warmup_steps cooldown_share final_rate_share global_batch_size
-    micro_batch_size loss_chunk evaluate_every_steps evaluation_windows compile"""
+    micro_batch_size loss_chunk evaluate_every_steps evaluation_windows compile most_epochs"""
     assert set(reasons) == set(chosen.split())
     assert all(len(reason) > 5 for reason in reasons.values())
 

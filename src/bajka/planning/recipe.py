@@ -37,7 +37,7 @@ class AveragePlan:
 SHORT_RUN_STEPS = 2000
 """Runs of fewer steps take a smaller momentum: a long memory of gradients is worth less than a quick turn."""
 
-LITTLE_TEXT_EPOCHS = 4.75
+LITTLE_TEXT_EPOCHS = 3.5
 """A text that is read more often than this is little: dropout and more decay keep it from being learnt by heart. With fewer
 readings they do harm (docs/experiments.md, "Little text")."""
 

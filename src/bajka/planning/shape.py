@@ -29,7 +29,7 @@ READINGS = 2.75
 """... or read the text so often: little text teaches a larger network more than it teaches a small one in further readings, in
 which it is learnt by heart (docs/experiments.md, "Little text")."""
 
-MOST_READINGS = 4.5
+MOST_READINGS = 3.0
 """A run in minutes ends after so many readings of the text, however much time is left."""
 
 MOST_WEIGHTS = 31_000
