@@ -135,7 +135,7 @@ def tokens_a_step(machine: Machine, tokens: float | None) -> int:
         return found
     if tokens is None:
         return 4096
-    return int(2 ** min(max(round(math.log2(2048 * (tokens / USUAL_TOKENS) ** (1 / 3))), 10), 12))
+    return int(2 ** min(max(round(math.log2(2048 * (tokens / USUAL_TOKENS) ** (1 / 3))), 8), 12))
 
 
 def plan_batch(machine: Machine, tokens: float | None, context: int, windows_per_epoch: int) -> int:
