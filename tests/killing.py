@@ -107,12 +107,14 @@ def exact_numbers(run: bajka.Run) -> list[dict[str, Any]]:
 
 
 def weights_on_disk(run: Path) -> tuple[list[tuple[str, int]], int]:
-    """Every file of model/ and checkpoints/ whose size does not depend on the clock, and the disk blocks of all these."""
+    """Every file of model/ and checkpoints/ with its size, and the disk blocks that they take: both without those whose
+    length depends on the clock (state.json holds seconds), of which only the names count."""
     paths = [path for name in ("model", "checkpoints") for path in (run / name).rglob("*") if path.is_file()]
-    paths = [path for path in paths if path.suffix == ".safetensors" or path.parent.name == "model"]
     names = {path: re.sub(r"(step-\d+)-\d+", r"\1", path.relative_to(run).as_posix()) for path in paths}
-    blocks = {path.stat().st_ino: getattr(path.stat(), "st_blocks", 0) for path in paths}
-    return sorted((names[path], path.stat().st_size) for path in paths), sum(blocks.values())
+    same = [path for path in paths if path.suffix == ".safetensors" or path.parent.name == "model"]
+    blocks = {path.stat().st_ino: getattr(path.stat(), "st_blocks", 0) for path in same}
+    sizes = sorted((names[path], path.stat().st_size if path in same else 0) for path in paths)
+    return sizes, sum(blocks.values())
 
 
 def left_over(folder: Path) -> list[str]:

@@ -129,9 +129,7 @@ def test_muon_takes_the_matrices_inside_blocks_and_nothing_else(variant: str) ->
 
 
 def test_the_queries_keys_and_values_of_each_head_and_gate_and_up_are_matrices_of_their_own() -> None:
-    model = tiny_model(
-        "modern"
-    )  # 2 layers, 32 wide; 4 heads of 16 over 2 key/value heads, 64 inside the feed-forward part
+    model = tiny_model("modern")  # 2 layers, 32 wide; 4 heads of 16 over 2 key/value heads; 64 inside
     shapes = {tuple(s.momentum.shape) for s in optimizer_of(model, "muon").muon.shapes}
     assert shapes == {(2 * (4 + 2 + 2), 16, 32), (4, 64, 32), (4, 32, 64)}  # q, k, v; gate, up; out, down
 

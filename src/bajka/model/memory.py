@@ -208,6 +208,6 @@ def _optimizer_step(c: ModelConfig, load: Load) -> int:
     """Muon stacks all matrices of one shape, and multiplies copies of them; Adam works in place."""
     if load.optimizer != "muon":
         return 0
-    heads = (attention_width(c) + (c.head_dim if c.n_head == 1 else 0)) * c.n_embd  # a single head is as large as `out`
+    heads = attention_width(c) * c.n_embd
     wide = (2 if c.activation == "swiglu" else 1) * c.n_inner * c.n_embd
     return c.n_layer * max(heads, wide) * (14 if load.bytes_per_activation < 4 else 19)

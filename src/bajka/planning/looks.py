@@ -18,7 +18,7 @@ FIRST_LOOK_SECONDS = 30.0
 """Training before the first look at what a run in minutes writes, if its evaluations are further apart."""
 
 _OFTEN = (20, 16, 12, 10, 8, 6, 5, 4)  # evaluations a run, that before all steps included
-_MORE = 2  # what may come to them: the early first look, and one at an end that is no multiple
+_MORE = 2  # evaluations beside these: the early first look, and that of the last step when it is no multiple
 _FEW = 64  # windows below which fewer, larger evaluations are better
 _LEAST = 32
 _SAMPLE_SHARE = 0.25  # of the validation windows: as many of the training text show the gap between both

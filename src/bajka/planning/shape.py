@@ -30,7 +30,7 @@ READINGS = 2.75
 which it is learnt by heart (docs/experiments.md, "Little text")."""
 
 MOST_READINGS = 3.0
-"""A run in minutes ends after so many readings of the text, however much time is left."""
+"""A run in minutes ends after so many readings of the text, however much time is left (docs/experiments.md, "Little text")."""
 
 MOST_WEIGHTS = 31_000
 """No network has more weights than this times the square root of the bytes of its text. Of 20 KB one of 3.4 million weights
