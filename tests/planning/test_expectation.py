@@ -45,6 +45,14 @@ def test_beyond_what_was_recorded_nothing_is_expected() -> None:
     assert plan_of(replace(TEXT, ngrams=()), minutes=10).expected_bits_per_byte is None
 
 
+def test_a_run_that_reads_a_part_of_a_text_is_judged_as_one_of_a_text_of_that_length() -> None:
+    part, whole = replace(CASE, train_tokens=1e12), replace(CASE, train_tokens=CASE.tokens)
+    assert evidence().covers(part)
+    assert evidence().covers(whole)
+    assert expected_bits(part, evidence()) == expected_bits(whole, evidence())
+    assert not evidence().covers(replace(CASE, train_tokens=CASE.tokens / 100))
+
+
 def test_ngrams_of_other_counts_follow_from_two() -> None:
     facts = replace(TEXT, ngrams=((1000, (3.0, 2.0, 2.0)), (4000, (3.0, 1.8, 1.6))))
     assert ngrams_at(facts, 4000) == pytest.approx((3.0, 1.8, 1.6))
@@ -74,7 +82,34 @@ def test_more_time_or_text_is_never_expected_to_harm() -> None:
         middle = (found.bits_per_byte["low"] + found.bits_per_byte["high"]) / 2
         assert found.twice_time <= middle + 1e-3
         assert found.twice_text <= middle + 1e-3
-        assert found.limit == ("text" if found.twice_text < found.twice_time else "time")
+        assert found.twice_both is not None
+        assert found.twice_both <= min(found.twice_time, found.twice_text)
+
+
+def test_the_limit_is_what_brings_more_and_both_where_neither_alone_brings_anything() -> None:
+    seen = set()
+    for minutes in (1, 3, 10, 15, 20):
+        for facts in (TEXT, LARGER, MUCH):
+            found = plan_of(facts, minutes=minutes).expectation
+            assert found is not None
+            middle = (found.bits_per_byte["low"] + found.bits_per_byte["high"]) / 2
+            if min(found.twice_time, found.twice_text) > 0.995 * middle:
+                expected = "both"
+            else:
+                expected = "text" if found.twice_text < found.twice_time else "time"
+            assert found.limit == expected
+            seen.add(found.limit)
+    assert seen == {"time", "text", "both"}
+
+
+def test_a_run_that_nears_the_last_reading_is_told_that_time_and_text_end_together() -> None:
+    plans = [plan_of(LARGER, minutes=minutes) for minutes in (10, 12, 15, 20)]
+    near = [plan for plan in plans if plan.expectation is not None and plan.expectation.limit == "both"]
+    assert near
+    for plan in near:
+        (line,) = [line for line in describe(plan) if line.startswith("Time and text end together: ")]
+        assert "is the limit" not in line
+        assert int(line.rpartition("both by about ")[2].rstrip(" %.")) >= 1
 
 
 def test_the_expectation_is_told_in_words_with_the_hour() -> None:

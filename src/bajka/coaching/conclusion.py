@@ -86,7 +86,7 @@ def _expectation(curve: Curve, facts: Facts) -> str:
         low, high = facts.expected_bits_per_byte
         better = "better than" if bits < low else "worse than" if bits > high else "as"
         planned = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
-        parts.append(f"{bits:.2f} bits a byte, {better} expected ({planned})")
+        parts.append(f"{bits:.3f} bits a byte, {better} expected ({planned})")
     return f"What came of the plan: {'; '.join(parts)}."
 
 

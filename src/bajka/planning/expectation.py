@@ -20,7 +20,7 @@ from bajka.model.estimate import parameters
 from bajka.planning.ngrams import COUNTED
 from bajka.planning.shape import CorpusFacts
 
-BEYOND = {"weights": 2.0, "vocab_size": 2.0, "tokens": 5.0, "epochs": 3.0, "train_tokens": 5.0}
+BEYOND = {"weights": 2.0, "vocab_size": 2.0, "tokens": 5.0, "readings": 3.0, "different_tokens": 5.0}
 """How far outside of what was recorded an expectation is still given."""
 
 
@@ -42,6 +42,16 @@ class Case:
     def epochs(self) -> float:
         """How often each token is seen."""
         return self.tokens / self.train_tokens
+
+    @property
+    def different_tokens(self) -> float:
+        """Tokens of the text that are seen at all: a run that reads a part of a text is one of a text of that length."""
+        return min(self.tokens, self.train_tokens)
+
+    @property
+    def readings(self) -> float:
+        """How often each token is seen that is seen at all."""
+        return self.tokens / self.different_tokens
 
 
 @dataclass(frozen=True)
@@ -68,9 +78,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Expectation:
-    """Bits a byte and nats a token as intervals ("low", "high"); what twice the time or text would bring, in bits a byte.
+    """Bits a byte and nats a token as intervals ("low", "high"); what twice the time, text or both would bring, in bits a byte.
 
-    `limit` is the one of both that brings more.
+    `limit` is what brings more, "time" or "text", or "both" where neither brings anything without the other. `twice_both` is
+    None in plans of older versions.
     """
 
     bits_per_byte: dict[str, float]
@@ -78,6 +89,7 @@ class Expectation:
     twice_time: float
     twice_text: float
     limit: str
+    twice_both: float | None = None
 
 
 @cache

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 
 from bajka.config import Settings
 from bajka.model import ModelConfig
-from bajka.planning.expectation import Case, Evidence, Expectation, case_of, evidence, expected_bits
+from bajka.planning.expectation import Case, Expectation, case_of, evidence, expected_bits
 from bajka.planning.looks import SHARE
 from bajka.planning.machine import COMPILE_SECONDS, USUAL_TOKENS, Speed, plan_batch
 from bajka.planning.shape import MOST_READINGS, CorpusFacts
 
 LAST_SECONDS = 2.0
 """Kept for the last evaluation and save of a run in minutes: a first rule."""
+
+NOTICED = 0.005
+"""Share of the bits per byte below which twice the time or twice the text is said to bring nothing by itself."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,19 @@ class Outlook:
         if case is None:
             return None
         found = evidence()
-        bits = expected_bits(case, found)
-        more_time = expected_bits(case_of(self.facts, model, max(tokens, self._at_most(2 * tokens))), found)
-        twice = replace(self.facts, train_tokens=2 * self.facts.train_tokens)
-        more_text = expected_bits(case_of(twice, model, tokens), found)
-        return _expectation(bits, min(bits, more_time), min(bits, more_text), self.facts.bytes_per_token, found)
+        twice = replace(self, facts=replace(self.facts, train_tokens=2 * self.facts.train_tokens))
+        cases = (
+            case,
+            case_of(self.facts, model, self._more(tokens)),
+            case_of(twice.facts, model, max(tokens, twice.seen(model) or tokens)),
+            case_of(twice.facts, model, twice._more(tokens)),
+        )
+        bits, time, text, both = (expected_bits(one, found) for one in cases)
+        return _expectation(bits, time, text, both, self.facts.bytes_per_token, found.spread)
+
+    def _more(self, tokens: float) -> float:
+        """Tokens that twice the time would bring a run that sees so many `tokens`."""
+        return max(tokens, self._at_most(2 * tokens))
 
     def _case(self, model: ModelConfig, tokens: float) -> Case | None:
         if not self.fresh or not self.facts.ngrams or self.settings.train.windows != "packed":
@@ -85,14 +96,18 @@ class Outlook:
 
 
 def _expectation(
-    bits: float, more_time: float, more_text: float, bytes_per_token: float, found: Evidence
+    bits: float, more_time: float, more_text: float, more_both: float, bytes_per_token: float, spread: float
 ) -> Expectation:
+    """The interval around `bits`, and what more would bring: never less than nothing."""
     nats = math.log(2) * bytes_per_token
-    low, high = bits * (1 - found.spread), bits * (1 + found.spread)
+    low, high = bits * (1 - spread), bits * (1 + spread)
+    time, text, both = min(bits, more_time), min(bits, more_text), min(bits, more_time, more_text, more_both)
+    noticed = min(time, text) < bits * (1 - NOTICED)
     return Expectation(
         bits_per_byte={"low": round(low, 4), "high": round(high, 4)},
         loss={"low": round(low * nats, 4), "high": round(high * nats, 4)},
-        twice_time=round(more_time, 4),
-        twice_text=round(more_text, 4),
-        limit="text" if more_text < more_time else "time",
+        twice_time=round(time, 4),
+        twice_text=round(text, 4),
+        twice_both=round(both, 4),
+        limit="both" if not noticed else "text" if text < time else "time",
     )

@@ -34,11 +34,19 @@ def expected_lines(plan: Plan, now: datetime | None) -> list[str]:
 
 
 def _limit(found: Expectation) -> str:
-    """Whether time or text is what the result lacks most, by what twice of each would bring."""
+    """What the result lacks most, time or text or only both together, by what twice of each would bring."""
     middle = (found.bits_per_byte["low"] + found.bits_per_byte["high"]) / 2
-    time, text = (max(0.0, 100 * (1 - bits / middle)) for bits in (found.twice_time, found.twice_text))
+    time, text, both = (
+        f"{max(0.0, 100 * (1 - bits / middle)):.0f} %"
+        for bits in (found.twice_time, found.twice_text, found.twice_both or middle)
+    )
+    if found.limit == "both":
+        return (
+            "Time and text end together: twice the time alone, or twice the text alone, would lower this by less than 1 %, "
+            f"both by about {both}."
+        )
     less = "Text, more than time, is the limit" if found.limit == "text" else "Time, more than text, is the limit"
-    return f"{less}: twice the time would lower this by about {time:.0f} %, twice the text by about {text:.0f} %."
+    return f"{less}: twice the time would lower this by about {time}, twice the text by about {text}."
 
 
 def _done(plan: Plan, now: datetime | None) -> str:
