@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 RUNS = HERE / "expectation_runs.jsonl"
 PAGE = HERE.parent / "src" / "bajka" / "planning" / "expectation.json"
 RIDGE = 0.003
-COVERAGE = 0.85
+COVERAGE = 0.9
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     runs = [json.loads(line) for line in options.runs.read_text(encoding="utf-8").splitlines()]
     cases = [case_of_run(run) for run in runs]
-    texts = [run["cell"]["texts"] for run in runs]
+    texts = [run["cell"]["texts"].partition("/")[0] for run in runs]
     y = np.log([run["best_bits_per_byte"] / case.ngrams[-1] for run, case in zip(runs, cases, strict=True)])
     names = selected(cases, y, texts)
     x = columns(cases, names)

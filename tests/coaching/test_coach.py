@@ -112,6 +112,23 @@ def test_fewer_than_one_in_a_hundred_of_many_healthy_curves_raises_a_false_alarm
     assert false_alarms(spread=spread, curves=1000) < 10
 
 
+def test_a_shape_that_was_planned_for_few_readings_is_not_called_too_large_for_its_text() -> None:
+    few = [
+        {"step": s, "epoch": s / 40, "val_loss": 5 - s / 60, "train_sample_loss": 5 - s / 60 - s * s / 9000}
+        for s in range(0, 121, 20)
+    ]
+    facts = replace(recorded("healthy").facts, parameters=4_000_000, train_tokens=900_000, n_layer=5, n_embd=256)
+    for wishes, silent in (
+        ({"most_epochs": 3.0}, True),
+        ({"most_epochs": 20.0}, False),
+        ({"most_epochs": None}, False),
+    ):
+        said = {one.name for one in advise(few, replace(facts, asked=frozenset(), **wishes))}
+        assert ("too little text" not in said) is silent
+    asked = replace(facts, asked=frozenset({"n_layer"}), most_epochs=3.0)
+    assert "too little text" in {one.name for one in advise(few, asked)}
+
+
 # -- what going on would bring ------------------------------------------------------------------------------------
 
 DOUBLED = (("healthy_half", "healthy"), ("healthy", "healthy_double"))

@@ -224,8 +224,13 @@ def test_muon_is_the_default_but_not_for_gpt1_nor_for_given_weights() -> None:
     assert plan_of(family="gpt1").recipe.optimizer == "adamw"
     given = plan_of(imported=tiny_config("modern"))
     assert given.recipe.optimizer == "adamw"
-    assert given.recipe.learning_rate == 1e-4
     assert given.model.dropout == 0.1
+
+
+@pytest.mark.parametrize(("width", "rate"), [(64, 3e-4), (256, 3e-4), (384, 2e-4), (768, 1e-4)])
+def test_given_weights_are_trained_gently_and_wide_ones_more_so(width: int, rate: float) -> None:
+    given = plan_of(imported=tiny_config("modern", n_embd=width))
+    assert given.recipe.learning_rate == pytest.approx(rate)
 
 
 def test_a_small_text_is_called_small_and_gets_dropout_when_it_is_read_often() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from bajka.coaching.curve import Curve, Line, Values, noise, slope
 from bajka.coaching.facts import Facts
 from bajka.coaching.idle import gpu_is_unused, not_compiled, slowed_down, slower_than_planned, small_steps, threads_idle
+from bajka.planning.shape import MOST_READINGS
 
 __all__ = ["Advice", "advise", "forgetting", "going_on"]
 
@@ -104,11 +105,16 @@ def _could_be_smaller(facts: Facts) -> bool:
 
 
 def too_little_text(curve: Curve, facts: Facts) -> str | None:
-    """A model far larger than its text: known at the start from a shape that was asked for, later from the gap."""
+    """A model far larger than its text: known at the start from a shape that was asked for, later from the gap.
+
+    Not of a planned shape in a run that ends after few readings: both were chosen together.
+    """
     ratio = facts.parameters / max(1, facts.train_tokens)
     if facts.fine_tuned or not _could_be_smaller(facts):
         return None
     asked = bool(facts.asked & {"n_layer", "n_embd"})
+    if not asked and facts.most_epochs is not None and facts.most_epochs <= MOST_READINGS:
+        return None
     if not (asked and ratio > 10 and facts.expected_epochs > 6) and not (ratio > 3 and _gap_grows(curve)):
         return None
     return (

@@ -58,7 +58,7 @@ class Case:
 class Evidence:
     """The fitted regression: coefficients by feature, how far it was off, and what was recorded.
 
-    `spread` is the share within which six of seven results lay of texts that were left out of the fit; `ranges` are the least
+    `spread` is the share within which nine of ten results lay of texts that were left out of the fit; `ranges` are the least
     and the most of each quantity among the runs.
     """
 
@@ -146,7 +146,7 @@ def features(case: Case) -> dict[str, float]:
     }
 
 
-CORE = ("one", "tokens", "weights", "variety by tokens")
+CORE = ("one", "tokens", "weights")
 
 
 def expected_bits(case: Case, found: Evidence) -> float:

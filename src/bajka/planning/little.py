@@ -10,8 +10,11 @@ LITTLE_TEXT_BYTES = 1_000_000
 BASES = {"English": "novels-en", "Croatian": "novels-hr", "Serbian": "novels-sr", "Russian": "novels-ru"}
 """The corpus of the catalog to begin with, by language (the names of `bajka.formats.languages`)."""
 
-GAINS: dict[str, str] = {}
-"""What a base brought on a small text, by language, as half a sentence with its place in docs/experiments.md. Only what was
+GAINS = {
+    "English": "1.50 bits a byte instead of 1.93 for a novel of 150 KB, after five minutes of it",
+    "Croatian": "2.22 bits a byte instead of 2.58 for a novel of 140 KB, after five minutes of it",
+}
+"""What a base brought on a small text, by language, as half a sentence (docs/experiments.md, "A base first"). Only what was
 measured stands here; without an entry no gain is promised."""
 
 _SURE = 0.08

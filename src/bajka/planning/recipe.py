@@ -65,7 +65,8 @@ def plan_recipe(
     if name == "muon":
         planned, why = 0.02, "muon's usual rate, the same for all widths"
     elif imported:
-        planned, why = 1e-4, "low, so that what the model knows is not lost"
+        planned = 3e-4 * min(1.0, 256 / model.n_embd)
+        why = "low, so that what the model knows is not lost: 3e-4 up to a width of 256, 1e-4 at GPT-2's 768"
     else:
         planned, why = 2e-3 * (192 / model.n_embd) ** 0.5, "2e-3 at a width of 192, less for wider models"
         if model.family == "gpt1":
