@@ -39,11 +39,6 @@ class Case:
     ngrams: tuple[float, ...]
 
     @property
-    def epochs(self) -> float:
-        """How often each token is seen."""
-        return self.tokens / self.train_tokens
-
-    @property
     def different_tokens(self) -> float:
         """Tokens of the text that are seen at all: a run that reads a part of a text is one of a text of that length."""
         return min(self.tokens, self.train_tokens)
@@ -58,8 +53,8 @@ class Case:
 class Evidence:
     """The fitted regression: coefficients by feature, how far it was off, and what was recorded.
 
-    `spread` is the share within which nine of ten results lay of texts that were left out of the fit; `ranges` are the least
-    and the most of each quantity among the runs.
+    `spread` is how far the interval reaches to either side, with six of seven results of left-out texts inside; `ranges` are
+    the least and the most of each quantity among the runs.
     """
 
     coefficients: dict[str, float]
@@ -130,7 +125,7 @@ def features(case: Case) -> dict[str, float]:
     """
     variety = math.log(case.ngrams[0] / case.ngrams[-1])
     tokens, weights = math.log(case.tokens / 1e6), math.log(case.weights / 1e6)
-    again = math.log(1 + case.epochs)
+    again = math.log(case.readings)
     return {
         "one": 1.0,
         "tokens": tokens,
@@ -141,8 +136,8 @@ def features(case: Case) -> dict[str, float]:
         "tokens squared": tokens**2,
         "tokens by weights": tokens * weights,
         "entries": math.log(case.vocab_size / 1024),
-        "epochs": again,
-        "epochs by weights": again * weights,
+        "readings": again,
+        "readings by weights": again * weights,
     }
 
 

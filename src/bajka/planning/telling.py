@@ -28,7 +28,7 @@ def expected_lines(plan: Plan, now: datetime | None) -> list[str]:
     low, high = found.bits_per_byte["low"], found.bits_per_byte["high"]
     lines.append(
         f"Expected result: {low:.2f} to {high:.2f} bits a byte, a loss of {found.loss['low']:.2f} to "
-        f"{found.loss['high']:.2f} a token of this vocabulary (from runs like this one; nine of ten end inside)."
+        f"{found.loss['high']:.2f} a token of this vocabulary (from runs like this one; six of seven end inside)."
     )
     return [*lines, _limit(found)]
 
