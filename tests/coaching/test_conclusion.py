@@ -44,6 +44,7 @@ def test_a_run_that_ended_after_its_readings_was_limited_by_the_text() -> None:
     run = recorded("healthy")
     lines = [line | ({"epoch": 4.0} if "epoch" in line else {}) for line in run.lines]
     assert what_limited(Curve.of(lines), replace(run.facts, most_epochs=4.0)) == "text"
+    assert what_limited(Curve.of(lines), replace(run.facts, most_epochs=4.3)) == "text"
     assert what_limited(Curve.of(lines), replace(run.facts, most_epochs=40.0)) == "time"
 
 
