@@ -106,9 +106,8 @@ def test_generate_writes_many_texts_to_a_file(bajka: Bajka, tiny_run: Path, tmp_
             assert content.count("The fox") == 2
             assert "seed 3" in content
         case "jsonl":
-            rows = [
-                json.loads(line) for line in io.StringIO(content)
-            ]  # its lines: splitlines() also ends one at U+0085
+            # not splitlines(), which also ends a line at U+0085
+            rows = [json.loads(line) for line in io.StringIO(content)]
             assert [row["prompt"] for row in rows] == ["The fox", "The fox", "A hare", "A hare"]
             assert {row["seed"] for row in rows} == {3}
         case "csv":
