@@ -14,6 +14,7 @@ TRAIN = """
 import json, os, signal, sys
 import torch.distributed as dist
 import bajka
+from bajka.distributed.peers import hang_up
 from bajka.errors import BajkaError
 from bajka.watching.view import SilentView
 
@@ -36,7 +37,7 @@ for texts, wishes in json.loads(sys.argv[1]):
         told.lines.append(str(error))
     print(json.dumps({"code": code, "said": told.lines}), flush=True)
 dist.barrier()
-dist.destroy_process_group()
+hang_up()
 """
 
 
@@ -63,7 +64,8 @@ def together(code: str, *arguments: str, size: int = 2) -> list[str]:
     """What the processes of a job printed, once all ended well."""
     processes = start_together(code, *arguments, size=size)
     printed = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0] * size, printed
+    codes = [process.returncode for process in processes]
+    assert codes == [0] * size, (codes, printed)
     return [out for out, _ in printed]
 
 

@@ -74,7 +74,7 @@ class Peers:
                 error = self._explanation()
             self._post(error)
             if dist.is_initialized():
-                dist.destroy_process_group()
+                hang_up()
             if not isinstance(error, KeyboardInterrupt):  # a second Ctrl-C ends at once
                 self._settle_who_tells(error)
             self.leave()
@@ -188,6 +188,17 @@ class Peers:
             sys.stderr.write(f"bajka: {error}\n")
             sys.stderr.flush()
         os._exit(error.exit_code)
+
+
+def hang_up() -> None:
+    """Leave the process group, and give its threads the time to come to rest: they would abort a process that just ends.
+
+    Torch's caches of FSDP2 keep the group, and so its threads, beyond `destroy_process_group`. A thread that lets go of its
+    last tensor while Python ends aborts the process ("terminate called"), for that takes the interpreter. A fifth of a
+    second is long for a thread that only waits for its turn.
+    """
+    dist.destroy_process_group()
+    time.sleep(0.2)
 
 
 @contextmanager

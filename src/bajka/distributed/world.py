@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
-from bajka.distributed.peers import Peers
+from bajka.distributed.peers import Peers, hang_up
 from bajka.errors import BajkaError, PeerError, SettingsError
 
 _PATIENCE = timedelta(hours=2)  # the first process may read and encode a large corpus while the others wait
@@ -147,7 +147,7 @@ def join_world() -> Iterator[World]:
                 raise
             raise parted from error
         peers.leave()
-        dist.destroy_process_group()  # its threads would abort a process that just ends
+        hang_up()
 
 
 def _meet() -> Peers:
