@@ -45,6 +45,14 @@ def test_beyond_what_was_recorded_nothing_is_expected() -> None:
     assert plan_of(replace(TEXT, ngrams=()), minutes=10).expected_bits_per_byte is None
 
 
+def test_many_readings_are_not_promised_anything() -> None:
+    assert plan_of(epochs=12, n_layer=3, n_embd=128).expectation is None
+    found = plan_of(epochs=3, n_layer=3, n_embd=128).expectation
+    assert found is not None
+    assert found.limit == "text"
+    assert found.twice_time == pytest.approx(sum(found.bits_per_byte.values()) / 2, abs=1e-4)
+
+
 def test_a_run_that_reads_a_part_of_a_text_is_judged_as_one_of_a_text_of_that_length() -> None:
     part, whole = replace(CASE, train_tokens=1e12), replace(CASE, train_tokens=CASE.tokens)
     assert evidence().covers(part)

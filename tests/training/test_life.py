@@ -322,7 +322,7 @@ def test_a_run_from_another_one_starts_where_that_ended_gently_and_with_its_voca
     wishes = {"n_layer": None, "n_embd": None, "n_head": None, "vocab_size": None, "context_length": None}
     run = train_tiny(other, out=str(tmp_path / "tuned"), from_model=str(finished.path), steps=2, **wishes)
     recipe = run.plan["plan"]["recipe"]
-    assert (recipe["optimizer"], recipe["learning_rate"]) == ("adamw", 3e-4)
+    assert (recipe["optimizer"], recipe["learning_rate"]) == ("adamw", 1e-3)
     assert run.loaded.tokenizer.fingerprint == finished.loaded.tokenizer.fingerprint
     first, last = (line["val_loss"] for line in run.metrics if "val_loss" in line)
     assert first == pytest.approx(finished.evaluate([str(other)]).loss, abs=0.3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bajka.formats.languages import LANGUAGES, Language
 
 LITTLE_TEXT_BYTES = 1_000_000
-"""Text below which a network soon knows it by heart, whatever its shape."""
+"""Text below which a network soon knows it by heart, when it reads it more than a few times."""
 
 BASES = {"English": "novels-en", "Croatian": "novels-hr", "Serbian": "novels-sr", "Russian": "novels-ru"}
 """The corpus of the catalog to begin with, by language (the names of `bajka.formats.languages`)."""
@@ -39,7 +39,7 @@ def way_out(size: int, language: str) -> list[str]:
     if size >= LITTLE_TEXT_BYTES:
         return []
     said = [
-        f"This is a small text ({size / 1000:,.0f} KB): the model will soon know it by heart. The checkpoint with the best "
+        f"This is a small text ({size / 1000:,.0f} KB): read often, it is learnt by heart. The checkpoint with the best "
         "validation loss is kept."
     ]
     base = BASES.get(language)

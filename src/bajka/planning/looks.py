@@ -30,7 +30,7 @@ _SAMPLED = 3 * 32  # tokens beside the longest sample: their prompts, and measur
 
 @dataclass(frozen=True)
 class Looks:
-    """Steps between evaluations, validation windows of each, and the share of the run's time they are expected to take.
+    """Steps between evaluations, validation windows of each, and the seconds of all as a share of those of the steps.
 
     `first_step` is an evaluation of its own, early in a run in minutes whose evaluations are far apart: a first look at what
     it writes. 0: none.
@@ -89,7 +89,7 @@ def sample_windows(windows: int) -> int:
 
 
 def readable(value: float) -> int:
-    """A number that is easy to read: 1, 2 or 5 times a power of ten, or a multiple of it."""
+    """`value` as a number that is easy to read: rounded to one digit that is not zero, at least 1."""
     if value < 10:
         return max(1, round(value))
     unit = 10 ** (len(str(int(value))) - 1)

@@ -23,14 +23,14 @@ COMPILE_GAIN = {("cpu", "bf16"): 1.15, ("cpu", "fp32"): 1.15, ("cuda", "bf16"): 
 rules."""
 
 USUAL_TOKENS = 2e6
-"""Tokens of a run for which steps of 2,048 are right."""
+"""Tokens of a run on a CPU for which steps of 2,048 tokens are right."""
 
 GPU_STEPS = 400
-"""Steps below which a run on a GPU takes smaller ones."""
+"""A run on a GPU that would have fewer steps than this takes fewer tokens a step."""
 
 COMPILED_UP_TO = 256
-"""Width up to which compiling pays on a CPU: 6 layers, 384 wide made 3 to 8 % fewer steps compiled than eager
-(docs/experiments.md, "Where the time of a step goes")."""
+"""Width up to which compiling pays on a CPU: 6 layers, 384 wide made up to 7 % fewer steps compiled than eager, widths
+between were not tried (docs/experiments.md, "Where the time of a step goes")."""
 
 SPARE = 1.1  # compiling has to win by a tenth of its cost, because the gain is not known exactly
 
@@ -47,6 +47,10 @@ class Speed:
     def compiles(self, model: ModelConfig) -> bool:
         """Whether steps of this shape are compiled, and gain by it."""
         return self.compiled and compile_gain(self.machine, model) > 1.0
+
+    def compile_seconds(self, model: ModelConfig) -> float:
+        """Seconds that compiling takes before the first step of this shape; 0 where it is not compiled."""
+        return COMPILE_SECONDS.get(self.machine.kind, 60.0) if self.compiles(model) else 0.0
 
     def step_seconds(self, model: ModelConfig, sequences: int, *, eager: bool = False) -> float:
         """Seconds of one training step of so many sequences at once."""
@@ -85,7 +89,7 @@ def compile_gain(machine: Machine, model: ModelConfig | None = None) -> float:
 
 
 def compile_pays(seconds: float, machine: Machine) -> bool:
-    """Whether a run of so many seconds makes more steps with torch.compile, the compiling itself included."""
+    """Whether a run of so many seconds without torch.compile would make more steps with it, the compiling included."""
     cost = COMPILE_SECONDS.get(machine.kind, 60.0)
     return (seconds - cost * SPARE) * compile_gain(machine) > seconds
 
@@ -116,7 +120,7 @@ def _compile_reason(machine: Machine, seconds: float | None, *, able: bool, pays
         return "off: torch.compile cannot work here (`bajka doctor` tells what is missing)"
     cost, gain = COMPILE_SECONDS.get(machine.kind, 60.0), compile_gain(machine)
     if pays:
-        return f"steps are about {gain:.2g} times as fast, which wins back the {cost:.0f} s it takes"
+        return f"steps are about {gain:.3g} times as fast, which wins back the {cost:.0f} s it takes"
     if seconds is None:
         return f"off: it takes about {cost:.0f} s, and a run in steps or epochs may be shorter than that"
     return f"off: it takes about {cost:.0f} s, which {seconds / 60:.2g} minutes do not win back"
@@ -139,7 +143,7 @@ def tokens_a_step(machine: Machine, tokens: float | None) -> int:
 
 
 def plan_batch(machine: Machine, tokens: float | None, context: int, windows_per_epoch: int) -> int:
-    """Sequences of a global batch: those tokens, but at least eight steps an epoch."""
+    """Sequences of a global batch: `tokens_a_step`, halved (down to four sequences) until an epoch has eight steps."""
     wanted = max(1, tokens_a_step(machine, tokens) // context)
     while wanted > 4 and wanted * 8 > windows_per_epoch:
         wanted //= 2

@@ -9,8 +9,8 @@ from bajka.config import Settings
 from bajka.model import ModelConfig
 from bajka.planning.expectation import Case, Expectation, case_of, evidence, expected_bits
 from bajka.planning.looks import SHARE
-from bajka.planning.machine import COMPILE_SECONDS, USUAL_TOKENS, Speed, plan_batch
-from bajka.planning.shape import MOST_READINGS, CorpusFacts
+from bajka.planning.machine import USUAL_TOKENS, Speed, plan_batch
+from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, CorpusFacts
 
 LAST_SECONDS = 2.0
 """Kept for the last evaluation and save of a run in minutes: a first rule."""
@@ -35,14 +35,19 @@ class Outlook:
     @property
     def most_epochs(self) -> float | None:
         """Readings of the text after which a run in minutes ends; None where the time alone ends it."""
-        if self.seconds is None or not self.fresh or self.settings.train.windows != "packed":
-            return None
-        return self.settings.schedule.most_epochs or MOST_READINGS
+        wish = self.settings.schedule.most_epochs
+        if self.seconds is None or wish is not None:
+            return wish
+        return self._enough if self.settings.train.windows == "packed" else None
+
+    @property
+    def _enough(self) -> float:
+        return MOST_READINGS if self.fresh else MOST_READINGS_FROM_WEIGHTS
 
     def seen(self, model: ModelConfig) -> float | None:
         """Training tokens of a run: those that the time allows, or those of as many readings as it has at most."""
         tokens = self.tokens(model)
-        return None if tokens is None else self._at_most(tokens)
+        return None if tokens is None else self._at_most(tokens, model)
 
     def ends_early(self, model: ModelConfig) -> bool:
         """Whether a run in minutes is expected to have read the text often enough well before its time is over."""
@@ -53,18 +58,33 @@ class Outlook:
         """Training tokens that the time allows, evaluations and compiling subtracted; None without a time."""
         if self.seconds is None:
             return None
-        compiling = COMPILE_SECONDS.get(self.speed.machine.kind, 60.0) if self.speed.compiles(model) else 0.0
-        training = max(0.2 * self.seconds, self.seconds - compiling - LAST_SECONDS) / (1 + SHARE)
+        beside = self.speed.compile_seconds(model) + LAST_SECONDS
+        training = max(0.2 * self.seconds, self.seconds - beside) / (1 + SHARE)
         usual = training * self.speed.tokens_per_second(model, self._sequences(model, USUAL_TOKENS))
-        return training * self.speed.tokens_per_second(model, self._sequences(model, self._at_most(usual)))
+        return training * self.speed.tokens_per_second(model, self._sequences(model, self._at_most(usual, model)))
 
-    def _at_most(self, tokens: float) -> float:
-        """So many tokens, or those of as many readings as a run has at most."""
-        return tokens if self.most_epochs is None else min(tokens, self.most_epochs * self.facts.train_tokens)
+    def windows_per_epoch(self, model: ModelConfig) -> int:
+        """Windows of `context_length` tokens of which an epoch is made, as `Batches.windows_per_epoch`."""
+        context, tokens = model.context_length, self.facts.train_tokens
+        match self.settings.train.windows:
+            case "documents":
+                return max(1, self.facts.documents)
+            case "sliding":
+                stride = self.settings.train.stride or context
+                reaching = -(-(tokens - 1 - context) // stride) + 1
+                return max(1, min(reaching, -(-(tokens - 1) // stride)))
+            case "packed":
+                return max(1, -(-tokens // context))
+
+    def _at_most(self, tokens: float, model: ModelConfig) -> float:
+        """So many tokens, or those of as many epochs as a run has at most."""
+        if self.most_epochs is None:
+            return tokens
+        return min(tokens, self.most_epochs * self.windows_per_epoch(model) * model.context_length)
 
     def _sequences(self, model: ModelConfig, tokens: float) -> int:
         """Sequences of a step in a run that sees so many tokens, which in turn depend on the steps a little."""
-        windows = max(1, self.facts.train_tokens // model.context_length)
+        windows = self.windows_per_epoch(model)
         planned = plan_batch(self.speed.machine, tokens, model.context_length, windows)
         return self.settings.train.global_batch_size or planned
 
@@ -85,8 +105,8 @@ class Outlook:
         return _expectation(bits, time, text, both, self.facts.bytes_per_token, found.spread)
 
     def _more(self, tokens: float) -> float:
-        """Tokens that twice the time would bring a run that sees so many `tokens`."""
-        return max(tokens, self._at_most(2 * tokens))
+        """Tokens that twice the time would bring a run that sees so many `tokens`: more readings than enough bring none."""
+        return max(tokens, min(2 * tokens, (self.most_epochs or self._enough) * self.facts.train_tokens))
 
     def _case(self, model: ModelConfig, tokens: float) -> Case | None:
         if not self.fresh or not self.facts.ngrams or self.settings.train.windows != "packed":

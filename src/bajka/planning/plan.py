@@ -19,8 +19,16 @@ from bajka.model.estimate import flops_per_token, parameters
 from bajka.planning.expectation import Expectation
 from bajka.planning.little import way_out
 from bajka.planning.looks import plan_looks, readable
-from bajka.planning.machine import Speed, fits, plan_batch, plan_compile, plan_memory, tokens_a_step
-from bajka.planning.outlook import Outlook
+from bajka.planning.machine import (
+    Speed,
+    compile_pays,
+    fits,
+    plan_batch,
+    plan_compile,
+    plan_memory,
+    tokens_a_step,
+)
+from bajka.planning.outlook import LAST_SECONDS, Outlook
 from bajka.planning.rates import Rates
 from bajka.planning.recipe import (
     LITTLE_TEXT_EPOCHS,
@@ -131,14 +139,15 @@ def make_plan(
         model = choose_shape(settings, facts, machine, _judge(outlook, machine), c)
     else:
         model = imported_shape(settings, facts, imported, c)
-    if compile_ and settings.hardware.compile == "auto" and not speed.compiles(model):
-        compile_, c.reasons["compile"] = False, "off: the steps of so wide a network are no faster for it"
-    windows_per_epoch = _windows_per_epoch(settings, facts, model.context_length)
+    windows_per_epoch = outlook.windows_per_epoch(model)
     tokens = outlook.seen(model)
     batch = _batch(settings, machine, tokens, model.context_length, windows_per_epoch, c)
     check_batch(settings, batch, windows_per_epoch)
-    check_time(settings, speed.step_seconds(model, batch), minutes)
     steps = _steps(settings, tokens, windows_per_epoch, batch, model.context_length)
+    if compile_ and settings.hardware.compile == "auto" and (why := _vain(outlook, model, batch, steps)):
+        compile_, c.reasons["compile"] = False, why
+        speed = replace(speed, compiled=False)
+    check_time(settings, speed.step_seconds(model, batch), minutes)
     most_epochs = _most_epochs(settings, outlook, epochs := steps * batch / windows_per_epoch, c)
     model = plan_dropout(settings, model, epochs, c, imported=not fresh)
     recipe = plan_recipe(settings, model, epochs, steps, c, imported=not fresh)
@@ -172,7 +181,7 @@ def make_plan(
         early_stopping_every_steps=settings.schedule.early_stopping_every_steps or _early_every(settings, steps),
         gradient_checkpointing=fitted.gradient_checkpointing,
         loss_chunk=fitted.loss_chunk,
-        expected_seconds=_seconds(length, training, spent, looks.share),
+        expected_seconds=_seconds(length, spent + training * (1 + looks.share) + speed.compile_seconds(model)),
         evaluation_share=looks.share,
         expected_bits_per_byte=None if expectation is None else expectation.bits_per_byte,
         expectation=expectation,
@@ -192,7 +201,11 @@ def describe(plan: Plan, *, now: datetime | None = None) -> list[str]:
         f"{flops_per_token(m) / 1e6:,.1f} MFLOP a token, about {plan.expected_memory_bytes / 2**20:,.0f} MB to train."
     ]
     values = (
-        plan.__dict__ | asdict(plan.recipe) | asdict(plan.schedule) | {"schedule": plan.schedule.name} | m.model_dump()
+        plan.__dict__
+        | asdict(plan.recipe)
+        | asdict(plan.schedule)
+        | {"schedule": plan.schedule.name, "average": plan.average.kind, "average_decay": plan.average.decay}
+        | m.model_dump()
     )
     lines += [f"  {name} = {_short(values.get(name))}: {reason}" for name, reason in plan.reasons.items()]
     return [*lines, *expected_lines(plan, now), *plan.notes]
@@ -218,16 +231,14 @@ def _batch(
     return int(c.take("global_batch_size", settings.train.global_batch_size, planned, reason))
 
 
-def _windows_per_epoch(settings: Settings, facts: CorpusFacts, context: int) -> int:
-    match settings.train.windows:
-        case "documents":
-            return max(1, facts.documents)
-        case "sliding":
-            stride = settings.train.stride or context
-            reaching = -(-(facts.train_tokens - 1 - context) // stride) + 1  # as `Batches.windows_per_epoch`
-            return max(1, min(reaching, -(-(facts.train_tokens - 1) // stride)))
-        case "packed":
-            return max(1, -(-facts.train_tokens // context))
+def _vain(outlook: Outlook, model: ModelConfig, batch: int, steps: int) -> str | None:
+    """Why torch.compile, which the minutes would pay for, does not pay for this shape or for so few steps; None if it does."""
+    if not outlook.speed.compiles(model):
+        return "off: the steps of so wide a network are no faster for it"
+    eager = steps * outlook.speed.step_seconds(model, batch, eager=True)
+    if outlook.ends_early(model) and not compile_pays(eager, outlook.speed.machine):
+        return f"off: the run ends after about {eager:.0f} s of steps, which do not win back what it takes"
+    return None
 
 
 def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, batch: int, context: int) -> int:
@@ -244,7 +255,8 @@ def _most_epochs(settings: Settings, outlook: Outlook, epochs: float, c: Choices
     """Epochs after which a run in minutes ends though time may be left; said where that is expected."""
     most = outlook.most_epochs
     if most is not None and epochs >= 0.9 * most:
-        why = "further readings would teach the text by heart: it ends then, even if time is left"
+        harm = "would teach the text by heart" if outlook.fresh else "bring nothing more"
+        why = f"further readings {harm}: it ends then, even if time is left"
         c.take("most_epochs", settings.schedule.most_epochs, most, why)
     return most
 
@@ -271,6 +283,6 @@ def _early_every(settings: Settings, steps: int) -> int:
     return settings.evaluation.evaluate_every_steps or max(10, readable(steps / 20))
 
 
-def _seconds(minutes: float | None, training: float, spent: float, beside: float) -> float:
-    """Seconds of the whole command: those that were asked for, or what the steps and all beside them take."""
-    return 60 * minutes if minutes is not None else spent + training * (1 + beside)
+def _seconds(minutes: float | None, steps: float) -> float:
+    """Seconds of the whole command: those that were asked for, or what the steps and all before and beside them take."""
+    return 60 * minutes if minutes is not None else steps + LAST_SECONDS

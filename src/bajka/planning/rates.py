@@ -2,7 +2,8 @@
 
 A step is modelled as a sum: matrix products at the rate measured for their width, elementwise work on values at its
 measured rate, and operations started at the measured cost of starting one. Real steps of some candidates then correct the
-sum: a candidate that was measured itself costs what it took, its neighbours nearly as much in proportion.
+sum: a candidate that was measured itself costs what it took, those of nearly the same shape are corrected by nearly the
+same factor.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from bajka.model.estimate import flops_per_token, parameters
 from bajka.model.memory import Load
 
 VALUE_COST = 4.1
-"""What an activation's value costs in a training step, in times of SiLU and a product (docs/plan.md, "The time of a step")."""
+"""What an activation's value costs in a training step (docs/plan.md, "The time of a step"). Of this and the next two costs
+the unit is SiLU and a product of one value."""
 LOGIT_COST = 14.0
 """What a logit costs beside its product: softmax, its gradient, changes of type."""
 WEIGHT_COST = 6.0
@@ -28,7 +30,8 @@ OPERATIONS_A_LAYER = 130.0
 
 @dataclass(frozen=True)
 class StepTime:
-    """A training step that was really made: its shape, its sequences, its precision, and the seconds it took."""
+    """A training step that was really made: its shape, its sequences, its precision, the seconds it took, and those that the
+    model above gave for it before it was corrected."""
 
     n_layer: int
     n_embd: int

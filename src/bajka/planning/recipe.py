@@ -59,14 +59,15 @@ def plan_dropout(settings: Settings, model: ModelConfig, epochs: float, c: Choic
 def plan_recipe(
     settings: Settings, model: ModelConfig, epochs: float, steps: int, c: Choices, *, imported: bool
 ) -> Recipe:
-    """Optimizer, peak rates, momentum and decay; gentle for imported weights and for norms after the sum."""
+    """Optimizer, peak rates, momentum and decay: gentle for imported weights and for norms after the sum, unless Muon is
+    asked for."""
     wish = settings.optimizer
     name = plan_optimizer(settings, model.family, c, imported=imported)
     if name == "muon":
         planned, why = 0.02, "muon's usual rate, the same for all widths"
     elif imported:
-        planned = 3e-4 * min(1.0, 256 / model.n_embd)
-        why = "low, so that what the model knows is not lost: 3e-4 up to a width of 256, 1e-4 at GPT-2's 768"
+        planned = 1e-3 * min(1.0, 128 / model.n_embd)
+        why = "low, so that what the model knows is not lost: 1e-3 up to a width of 128, less for wider ones"
     else:
         planned, why = 2e-3 * (192 / model.n_embd) ** 0.5, "2e-3 at a width of 192, less for wider models"
         if model.family == "gpt1":

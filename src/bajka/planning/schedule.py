@@ -138,7 +138,7 @@ class Schedule:
 
 @dataclass
 class Patience:
-    """Looks at the validation loss every `every_steps` steps; `over` once `patience` looks in a row brought nothing.
+    """Looks at the validation loss every `every_steps` steps; `over` once more than `patience` looks in a row brought nothing.
 
     Looks have their own interval, apart from evaluations, because what follows from them changes the weights.
     """

@@ -26,14 +26,17 @@ TOKENS_A_WEIGHT = 1.75
 """A shape is taken while the time lets it see this many tokens for each of its weights (docs/experiments.md, "Shapes")."""
 
 READINGS = 2.75
-"""... or read the text so often: little text teaches a larger network more than it teaches a small one in further readings, in
-which it is learnt by heart (docs/experiments.md, "Little text")."""
+"""... or read the text so often: on little text a larger network that reads it about three times is better than a smaller
+one that reads it more often (docs/experiments.md, "Little text")."""
 
 MOST_READINGS = 3.0
 """A run in minutes ends after so many readings of the text, however much time is left (docs/experiments.md, "Little text")."""
 
+MOST_READINGS_FROM_WEIGHTS = 6.0
+"""The same for a run from given weights: more readings brought nothing (docs/experiments.md, "A base first")."""
+
 MOST_WEIGHTS = 31_000
-"""No network has more weights than this times the square root of the bytes of its text. Of 20 KB one of 3.4 million weights
+"""No network has more weights than this times the square root of its text's bytes. Of 20 KB one of 3.4 million weights
 learned more than one of 11, of 150 KB 11 were better than 3.4 (docs/experiments.md, "Little text"); elsewhere a first rule."""
 
 SHORT_MINUTES = 8
@@ -93,9 +96,11 @@ def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge
     wish = settings.model
     context = _context(settings, facts, machine, c)
     shapes = [_configuration(settings, facts, context, *one) for one in _candidates(settings)]
-    most = MOST_WEIGHTS * math.sqrt(facts.bytes)
-    fitting = [one for one in shapes if judge.fits(one) and parameters(one) <= most] or shapes[:1]
+    small = [one for one in shapes if parameters(one) <= MOST_WEIGHTS * math.sqrt(facts.bytes)] or shapes[:1]
+    fitting = [one for one in small if judge.fits(one)] or shapes[:1]
     model, reason = _taught_by_time(fitting, facts, judge) if judge.tokens else _taught_by_text(fitting, facts)
+    if model is fitting[-1] and model is not shapes[-1]:
+        reason = "the largest for so little text" if model is small[-1] else "the largest that fits into memory"
     c.take("n_layer", wish.n_layer, model.n_layer, reason)
     c.take("n_embd", wish.n_embd, model.n_embd, reason)
     c.take("n_head", wish.n_head, model.n_head, f"heads of {model.head_dim}")
@@ -111,7 +116,11 @@ def _taught_by_time(shapes: list[ModelConfig], facts: CorpusFacts, judge: Judge)
     assert judge.tokens is not None
     enough = READINGS * facts.train_tokens
     seeing = [one for one in shapes if judge.tokens(one) >= min(TOKENS_A_WEIGHT * parameters(one), enough)]
-    model = max(seeing or shapes[:1], key=parameters)
+    if not seeing:
+        return shapes[
+            0
+        ], f"the smallest shape: even it sees fewer than {TOKENS_A_WEIGHT} tokens for each weight in this time"
+    model = max(seeing, key=parameters)
     if enough < TOKENS_A_WEIGHT * parameters(model):
         return model, f"the largest shape that can read all of the text {READINGS:g} times in this time"
     return model, f"the largest shape that sees {TOKENS_A_WEIGHT} tokens for each weight in this time"
@@ -120,7 +129,9 @@ def _taught_by_time(shapes: list[ModelConfig], facts: CorpusFacts, judge: Judge)
 def _taught_by_text(shapes: list[ModelConfig], facts: CorpusFacts) -> tuple[ModelConfig, str]:
     """For a run in steps or epochs, whose time is not known: the largest shape with two training tokens a weight."""
     taught = [one for one in shapes if parameters(one) <= facts.train_tokens / 2]
-    return (taught or shapes[:1])[-1], "the largest shape that has half as many weights as the text has tokens"
+    if not taught:
+        return shapes[0], "the smallest shape: the text has fewer than two tokens for each of its weights"
+    return taught[-1], "the largest shape that has at most half as many weights as the text has tokens"
 
 
 def _candidates(settings: Settings) -> list[tuple[int, int]]:

@@ -179,6 +179,8 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     if extends:
         # From here the run goes on, now and after a crash, though later checkpoints exist.
         run.write_pointer("last", checkpoint=folder.name, step=state["step"], previous=None)
+        if "most_epochs" not in life.changed:  # what ended it before does not end it again
+            plan = replace(plan, most_epochs=None)
         plan = _extended(plan, state, settings)
     if life.new_length:
         document["clock"] = None
@@ -219,7 +221,7 @@ def _extended(plan: Plan, state: dict[str, Any], settings: Settings) -> Plan:
     wish = settings.schedule
     if wish.minutes is not None:
         minutes = wish.minutes + float(state["active_seconds"]) / 60
-        return replace(plan, minutes=minutes, most_epochs=None, schedule=replace(plan.schedule, steps=None))
+        return replace(plan, minutes=minutes, schedule=replace(plan.schedule, steps=None))
     more = wish.steps
     if more is None:
         assert wish.epochs is not None
