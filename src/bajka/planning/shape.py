@@ -117,9 +117,8 @@ def _taught_by_time(shapes: list[ModelConfig], facts: CorpusFacts, judge: Judge)
     enough = READINGS * facts.train_tokens
     seeing = [one for one in shapes if judge.tokens(one) >= min(TOKENS_A_WEIGHT * parameters(one), enough)]
     if not seeing:
-        return shapes[
-            0
-        ], f"the smallest shape: even it sees fewer than {TOKENS_A_WEIGHT} tokens for each weight in this time"
+        why = f"the smallest shape: even it sees fewer than {TOKENS_A_WEIGHT} tokens for each weight in this time"
+        return shapes[0], why
     model = max(seeing, key=parameters)
     if enough < TOKENS_A_WEIGHT * parameters(model):
         return model, f"the largest shape that can read all of the text {READINGS:g} times in this time"
