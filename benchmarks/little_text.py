@@ -199,7 +199,7 @@ def arguments() -> argparse.Namespace:
     options.add_argument("--minutes", type=float, default=8.0)
     options.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options.add_argument("--dropouts", type=float, nargs="+", default=[0.0, 0.1, 0.2, 0.3])
-    options.add_argument("--rates", type=float, nargs="+", default=[5e-4, 1e-3, 2e-3])
+    options.add_argument("--rates", type=float, nargs="+", default=[1e-3, 2e-3, 4e-3])
     options.add_argument("--shapes", nargs="*", default=[], help='only these of nanoGPT\'s shapes, as "4x128"')
     options.add_argument("--points", type=int, default=16, help="models that nanoGPT saves on its way")
     options.add_argument("--ours", nargs="*", default=[], metavar="NAME=VALUE", help="settings of ours")
