@@ -75,6 +75,25 @@ def test_of_two_measured_shapes_each_keeps_its_own_time() -> None:
     assert rates.step_seconds(large, 8, LOAD, "bf16") == pytest.approx(50.0, rel=0.01)
 
 
+def test_of_two_measurements_of_one_shape_the_quicker_is_kept() -> None:
+    rates = RATES.with_step(real_step(shape(), 3.0), seconds=1).with_step(real_step(shape(), 2.0), seconds=1)
+    assert [step.seconds for step in rates.steps] == [2.0]
+    assert rates.seconds == RATES.seconds + 2
+    assert rates.with_step(real_step(shape(), 2.5), seconds=0) == rates
+
+
+def test_a_step_far_above_its_model_is_doubtful_when_another_is_not() -> None:
+    small, large = shape(), shape(n_layer=12)
+    as_modelled = [RATES.modelled(one, 8, LOAD, "bf16") for one in (small, large)]
+    rates = RATES.with_step(real_step(large, 1.5 * as_modelled[1]), seconds=1)
+    assert RATES.doubtful is None
+    assert rates.doubtful is None
+    both = rates.with_step(real_step(small, as_modelled[0]), seconds=1)
+    assert both.doubtful is not None
+    assert both.doubtful.n_layer == 12
+    assert both.with_step(real_step(large, 1.2 * as_modelled[1]), seconds=1).doubtful is None
+
+
 def test_rates_are_json() -> None:
     rates = RATES.with_step(real_step(shape(), 1.0), seconds=1)
     page = rates.as_dict()

@@ -12,6 +12,7 @@ import torch
 from bajka.config import HardwareSettings
 from bajka.corpus.tales import write_tales
 from bajka.hardware import find_machine
+from bajka.planning.rates import StepTime
 from bajka.settings import settings_with
 from bajka.training.measuring import measure_machine, measure_step, measuring_seconds
 from bajka.training.planner import Planner
@@ -79,6 +80,19 @@ def test_a_planner_that_measures_knows_the_step_of_what_it_chose(texts: Path) ->
     knows = one.rates.knows(plan.model, plan.micro_batch_size, one.machine.precision)
     assert knows or one.rates.seconds > 1  # on a machine that is busy with other things there may be no time left
     assert one.rates.seconds < 10
+
+
+def test_a_step_that_something_disturbed_is_measured_again(texts: Path) -> None:
+    one = planner(texts, minutes=1, n_layer=1, n_embd=64, context_length=64, global_batch_size=4)
+    plan, other = one._plan(TEXT), planner(texts, minutes=1, n_layer=2, n_embd=64)._plan(TEXT)
+    for which, seconds in ((plan, 100.0), (other, 0.001)):
+        m = which.model
+        shape = (m.n_layer, m.n_embd, m.vocab_size, m.context_length)
+        step = StepTime(*shape, which.micro_batch_size, one.machine.precision, seconds, modelled=0.1)
+        one.rates = one.rates.with_step(step, seconds=0.0)
+    one._measure_again([other, plan])
+    assert {step.n_layer: step.seconds < 50 for step in one.rates.steps} == {1: True, 2: True}
+    assert one.rates.seconds > RATES.seconds
 
 
 def test_a_preview_says_the_plan_and_writes_its_page(texts: Path) -> None:

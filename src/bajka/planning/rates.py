@@ -24,6 +24,9 @@ LOGIT_COST = 14.0
 """What a logit costs beside its product: softmax, its gradient, changes of type."""
 WEIGHT_COST = 6.0
 """What a weight costs in the optimizer's step: a first rule, small beside the others."""
+DOUBTFUL = 1.25
+"""Ratio of two corrections above which the slower step is measured again (4 x 192 and 4 x 128 had 0.86 and 1.00 on an idle
+machine, 1.45 and 1.00 where something disturbed the first)."""
 OPERATIONS_A_LAYER = 130.0
 """Operations started for a block in a step: a first rule, which matters on a GPU and for the smallest shapes."""
 
@@ -69,8 +72,19 @@ class Rates:
         return any(step.is_of(model, sequences, precision) for step in self.steps)
 
     def with_step(self, step: StepTime, *, seconds: float) -> Rates:
-        """The same with one more real step, which took `seconds` to measure."""
-        return replace(self, steps=(*self.steps, step), seconds=self.seconds + seconds)
+        """The same with one more real step, which took `seconds` to measure; the quicker of two of one shape is kept."""
+        same = [one for one in self.steps if replace(one, seconds=step.seconds, modelled=step.modelled) == step]
+        others = [one for one in self.steps if one not in same]
+        quicker = min([*same, step], key=lambda one: one.seconds)
+        return replace(self, steps=(*others, quicker), seconds=self.seconds + seconds)
+
+    @property
+    def doubtful(self) -> StepTime | None:
+        """The real step furthest above its model, when another one is much nearer to its own: something may have disturbed it."""
+        if not self.steps:
+            return None
+        lowest, worst = min(self.steps, key=_correction), max(self.steps, key=_correction)
+        return worst if _correction(worst) > DOUBTFUL * _correction(lowest) else None
 
     def product_rate(self, precision: Precision, width: int) -> float:
         """FLOP/s of a product of this width: between two measured ones in proportion, outside the nearest one's."""
@@ -97,13 +111,18 @@ class Rates:
         if not near:
             return modelled
         whole = sum(weight for weight, _ in near)
-        correction = sum(weight * math.log(one.seconds / one.modelled) for weight, one in near) / whole
+        correction = sum(weight * math.log(_correction(one)) for weight, one in near) / whole
         return modelled * math.exp(correction)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON's types, for plan.json."""
         products = {name: {str(width): rate for width, rate in of.items()} for name, of in self.products.items()}
         return asdict(self) | {"products": products, "steps": [asdict(one) for one in self.steps]}
+
+
+def _correction(step: StepTime) -> float:
+    """How many times as long as modelled a real step took."""
+    return step.seconds / step.modelled
 
 
 def _distance(model: ModelConfig, step: StepTime) -> float:

@@ -49,9 +49,10 @@ class Planner:
 
     def plan(self, facts: CorpusFacts) -> Plan:
         """The plan, its speed measured on real steps of what it chose."""
-        for _ in range(LOOKS):
-            if not self._measured(self._plan(facts)):
-                break
+        looked: list[Plan] = []
+        while len(looked) < LOOKS and self._measured(plan := self._plan(facts)):
+            looked.append(plan)
+        self._measure_again(looked)
         return self._plan(facts)
 
     def _plan(self, facts: CorpusFacts) -> Plan:
@@ -70,8 +71,19 @@ class Planner:
             or self.rates.knows(plan.model, plan.micro_batch_size, self.machine.precision)
         ):
             return False
+        return self._measure(plan, seconds=left / 2)
+
+    def _measure_again(self, looked: list[Plan]) -> None:
+        """Measure once more what something else seems to have disturbed: a larger shape may have been passed over for it."""
+        slow = self.rates.doubtful
+        for plan in looked:
+            if slow is not None and slow.is_of(plan.model, plan.micro_batch_size, self.machine.precision):
+                self._measure(plan, seconds=4 * slow.modelled)
+
+    def _measure(self, plan: Plan, *, seconds: float) -> bool:
+        """Whether real steps of the plan were made, in so many seconds; the rates then know them."""
         began = time.perf_counter()
-        step = measure_step(plan, self.machine, self.rates, seconds=left / 2)
+        step = measure_step(plan, self.machine, self.rates, seconds=seconds)
         taken = time.perf_counter() - began
         self.rates = (
             replace(self.rates, seconds=self.rates.seconds + taken)
