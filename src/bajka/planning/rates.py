@@ -80,7 +80,7 @@ class Rates:
 
     @property
     def doubtful(self) -> StepTime | None:
-        """The real step furthest above its model, when another one is much nearer to its own: something may have disturbed it."""
+        """The real step furthest above its model, when another one is much nearer: something may have disturbed it."""
         if not self.steps:
             return None
         lowest, worst = min(self.steps, key=_correction), max(self.steps, key=_correction)
