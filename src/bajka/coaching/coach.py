@@ -219,8 +219,11 @@ def _stuck(curve: Curve, facts: Facts) -> bool:
 
 
 def rate_too_low(curve: Curve, facts: Facts) -> str | None:
-    """A rate far below the usual one, and a loss that falls as a straight slow line instead of bending."""
-    if facts.learning_rate > facts.usual_rate / 5 or facts.schedule == "plateau":
+    """A rate far below the usual one, and a loss that falls as a straight slow line instead of bending.
+
+    From given weights a low rate may be meant: it keeps more of what they know.
+    """
+    if facts.learning_rate > facts.usual_rate / (30 if facts.fine_tuned else 5) or facts.schedule == "plateau":
         return None
     at, loss = curve.judged("step"), curve.validation
     flat = (at >= 2 * facts.warmup_steps) & (at <= (facts.cooldown or (float("inf"), 0))[0])

@@ -35,7 +35,7 @@ def what_limited(curve: Curve, facts: Facts) -> Limit:
     if _came_apart(curve):
         return "rate"
     few = curve.steps[-1]["step"] < 3 * max(10, facts.warmup_steps)
-    far = not 1 / 3 < facts.learning_rate / facts.usual_rate < 3
+    far = not (1 / 30 if facts.fine_tuned else 1 / 3) < facts.learning_rate / facts.usual_rate < 3
     if not few and far and facts.unigram_loss is not None and validation[best] > 0.98 * facts.unigram_loss:
         return "rate"
     gain = going_on(curve, facts)
