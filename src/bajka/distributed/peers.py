@@ -194,8 +194,8 @@ def hang_up() -> None:
     """Leave the process group, and give its threads the time to come to rest: they would abort a process that just ends.
 
     Torch's caches of FSDP2 keep the group, and so its threads, beyond `destroy_process_group`. A thread that lets go of its
-    last tensor while Python ends aborts the process ("terminate called"), for that takes the interpreter. A fifth of a
-    second is long for a thread that only waits for its turn.
+    last tensor while Python ends aborts the process ("terminate called"), because it needs the interpreter, which is gone.
+    A fifth of a second is long for a thread that only waits for its turn.
     """
     dist.destroy_process_group()
     time.sleep(0.2)

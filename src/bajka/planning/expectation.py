@@ -21,8 +21,8 @@ from bajka.planning.ngrams import COUNTED
 from bajka.planning.shape import CorpusFacts
 
 BEYOND = {"weights": 2.0, "vocab_size": 2.0, "tokens": 5.0, "readings": 1.0, "different_tokens": 5.0}
-"""Factor by which each quantity may lie below the least or above the most that was recorded. None for readings: a text that is
-read more often is learnt by heart, which the regression does not know."""
+"""Factor by which each quantity may lie below the least or above the most that was recorded. 1 for readings: a text that
+is read more often is learnt by heart, which the regression does not know."""
 
 
 @dataclass(frozen=True)
