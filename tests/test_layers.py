@@ -14,7 +14,7 @@ import bajka
 
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors", "entries"),
-    ("config", "durable", "progress", "characters"),
+    ("config", "container", "durable", "progress", "characters"),
     ("settings",),
     ("formats", "datasets"),
     ("cleaning",),

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from bajka.config import HardwareSettings, Precision
+from bajka.container import memory_left, processors
 from bajka.errors import SettingsError
 
 DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -44,8 +45,7 @@ def find_machine(settings: HardwareSettings) -> Machine:
     """Choose device and precision and set the number of CPU threads; raises `SettingsError` for what is not there."""
     device = choose_device(settings.device)
     kind = device.split(":")[0]
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    use_processors(settings.threads)
     if kind == "cpu":
         keep_freed_memory()
     if settings.deterministic and kind == "cuda":
@@ -64,6 +64,16 @@ def find_machine(settings: HardwareSettings) -> Machine:
         can_compile=settings.compile != "off" and can_compile(kind),
         torch_version=torch.__version__,
     )
+
+
+def use_processors(threads: int | None = None, *, system: Path = Path("/")) -> None:
+    """Let torch use so many threads, or no more than there are processors for this process: by itself it starts one for
+    each of the machine, and where a container allows only a few they wait for each other. OMP_NUM_THREADS is kept."""
+    most = processors(system)
+    if threads is None and torch.get_num_threads() > most and not os.environ.get("OMP_NUM_THREADS"):
+        threads = most
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:
@@ -148,46 +158,8 @@ def _cpu_name() -> str:
 
 
 def free_memory(device: str) -> int:
-    """Bytes that can be used now: free dedicated memory of a GPU, available memory of the system otherwise."""
-    if device.startswith("cuda"):
-        return torch.cuda.mem_get_info(device)[0]
-    info = Path("/proc/meminfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable"):
-                return int(line.split()[1]) * 1024
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 8 << 30
-    return pages // 2
-
-
-def memory_left() -> tuple[int, int]:
-    """Bytes of system memory that this process can still use, and all it may use: the machine's, or its container's."""
-    left, whole = free_memory("cpu"), _whole_memory()
-    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
-    if limit is not None and used is not None and limit < whole:
-        cache = _cgroup("memory.stat", word="inactive_file") or 0
-        left, whole = min(left, limit - used + cache), limit
-    return max(0, left), whole
-
-
-def out_of_memory_kills() -> int:
-    """How often the system killed for lack of memory in this container; 0 where it does not count."""
-    return _cgroup("memory.events", word="oom_kill") or 0
-
-
-def _whole_memory() -> int:
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 16 << 30
-
-
-def _cgroup(file: str, *, word: str = "") -> int | None:
-    """A number of Linux' control group (version 2): the file's, or that behind `word` in it."""
-    try:
-        text = Path("/sys/fs/cgroup", file).read_text(encoding="utf-8").split()
-        return int(text[text.index(word) + 1] if word else text[0])
-    except (OSError, ValueError, IndexError):  # not Linux, or "max": no limit
-        return None
+    """Bytes that can be used now: free dedicated memory of a GPU, system memory that is left to this process otherwise."""
+    return torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else memory_left()[0]
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from bajka.checkpoint.model_folder import LoadedModel, load_model
+from bajka.checkpoint.model_folder import LoadedModel, open_model
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
 from bajka.evaluation.evaluate import evaluate_model
@@ -45,7 +45,7 @@ class Run:
     @cached_property
     def loaded(self) -> LoadedModel:
         """The best model of the run and its tokenizer."""
-        return load_model(str(self.path), device=self.device)
+        return open_model(str(self.path), device=self.device)
 
     def generate(self, prompt: str = "", *, fields: Mapping[str, str] | None = None, **sampling: Any) -> str:
         """`prompt` continued by the model, as one string.

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from bajka.checkpoint.run_folder import RunFolder
+from bajka.container import memory_left
 from bajka.errors import NumericsError, ResourceError
-from bajka.hardware import memory_left, out_of_memory
+from bajka.hardware import out_of_memory
 from bajka.model.transformer import Block
 from bajka.training.clock import Pace
 from bajka.training.pulse import died_of_memory

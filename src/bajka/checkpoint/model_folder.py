@@ -19,6 +19,7 @@ from bajka import durable
 from bajka.checkpoint.locate import locate_model
 from bajka.checkpoint.opened import check_model
 from bajka.errors import DamagedFileError, ModelError
+from bajka.hardware import choose_device, use_processors
 from bajka.model.config import ModelConfig
 from bajka.model.convert import load_hugging_face_weights, to_hugging_face_weights
 from bajka.model.families import from_hugging_face, to_hugging_face
@@ -71,6 +72,12 @@ def load_model(name: str, *, device: str = "cpu", dropout: float = 0.0) -> Loade
             "they do not belong together."
         )
     return LoadedModel(model.to(device).eval(), tokenizer, folder, name)
+
+
+def open_model(name: str, *, device: str = "auto") -> LoadedModel:
+    """`load_model` to write with or to judge: on the device that is wished for, with all processors that may be used."""
+    use_processors()
+    return load_model(name, device=choose_device(device))
 
 
 def read_model_config(folder: Path, name: str) -> ModelConfig:

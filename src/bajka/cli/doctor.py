@@ -207,7 +207,11 @@ def _precision() -> Finding:
 def _threads() -> Finding:
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from bajka.container import processors
+    from bajka.hardware import use_processors
+
+    use_processors()
+    cores = processors()
     threads, limit = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
     sentence = f"torch uses {threads} of the {cores} processors that this process may use."
     if limit and threads < cores:
@@ -243,9 +247,9 @@ def _compile(*, quick: bool) -> Finding:
 
 
 def _memory() -> Finding:
-    from bajka.hardware import free_memory
+    from bajka.container import memory_left
 
-    free = free_memory("cpu")
+    free, _ = memory_left()
     if free < 2 * 2**30:
         advice = "Close other programs, or train a smaller model: a process out of memory is ended without a word."
         return Finding("note", "memory", f"only {_gigabytes(free)} are free.", advice)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bajka.container import processors
 from bajka.model.estimate import parameters
 from bajka.planning.plan import Plan
 from bajka.planning.recipe import plan_recipe
@@ -77,7 +77,7 @@ class Facts:
 def facts_of(
     document: Mapping[str, Any], *, run: Path | str, cores: int | None = None, gpu_unused: bool = False
 ) -> Facts:
-    """The facts in what plan.json holds; `cores` are the logical ones (default: those of this machine)."""
+    """The facts in what plan.json holds; `cores` are the logical ones that may be used (default: here)."""
     plan = Plan.from_dict(dict(document["plan"]))
     data, machine, m = document["data"], document["machine"], plan.model
     asked = {name: value for section in document["asked"].values() for name, value in section.items()}
@@ -110,7 +110,7 @@ def facts_of(
         device=str(machine["device"]).split(":")[0],
         precision=machine["precision"],
         threads=int(machine["threads"]),
-        cores=cores or os.cpu_count() or 1,
+        cores=cores or processors(),
         compiled=plan.compile,
         can_compile=bool(machine["can_compile"]),
         gpu_unused=gpu_unused,

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bajka.checkpoint.model_folder import LoadedModel, load_model
+from bajka.checkpoint.model_folder import LoadedModel, open_model
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import SampleSettings
 from bajka.errors import BajkaError, MissingExtraError, ResourceError, RunError, SettingsError
@@ -35,17 +35,17 @@ def run_studio(
     *,
     host: str = "127.0.0.1",
     port: int = 7860,
-    device: str = "cpu",
+    device: str = "auto",
     open_browser: bool = False,
     ready: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve the page of the model `name` until Ctrl-C; `ready` is told its address when it can be opened.
 
-    Raises what `load_model` raises, `MissingExtraError` without Gradio, `ResourceError` when the port is taken.
+    Raises what `open_model` raises, `MissingExtraError` without Gradio, `ResourceError` when the port is taken.
     """
     _gradio()
     host, port = free_address(host, port)
-    loaded = load_model(name, device=device)
+    loaded = open_model(name, device=device)
     sample, prompts = _habits(name)
     page = build_studio(loaded, title=_title(name), sample=sample, prompts=prompts)
     ready(start_studio(page, host=host, port=port, open_browser=open_browser))

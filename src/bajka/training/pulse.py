@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.hardware import memory_left, out_of_memory_kills
+from bajka.container import memory_left, out_of_memory_kills
 
 _SECONDS = 2.0
 _SCARCE = 0.06  # share of all memory that is left when a process is about to be killed

@@ -35,11 +35,11 @@ def evaluate(
     """
     import json as json_module
 
-    from bajka.checkpoint.model_folder import load_model
+    from bajka.checkpoint.model_folder import open_model
     from bajka.evaluation.evaluate import evaluate_model
     from bajka.hardware import choose_device
 
-    loaded = load_model(model, device=choose_device(device))
+    loaded = open_model(model, device=device)
     loss = evaluate_model(loaded, texts, part=part)
     numbers: dict[str, object] = {"model": model, **loss.as_dict()}
     compared = None

@@ -79,7 +79,6 @@ def _write(
     from bajka.generation.output import check_output, save_texts
     from bajka.generation.prompt import parse_fields
     from bajka.generation.write import clamp, generate
-    from bajka.hardware import choose_device
 
     if output is not None:
         check_output(output)
@@ -87,9 +86,9 @@ def _write(
     sampling = _sampling(name, wanted, stop, seed)
     if n < 1:
         raise InputError(f"-n {n}: ask for at least 1 text per prompt.")
-    from bajka.checkpoint.model_folder import load_model
+    from bajka.checkpoint.model_folder import open_model
 
-    loaded = load_model(name, device=choose_device(device))
+    loaded = open_model(name, device=device)
     sampling, said = clamp(sampling, vocab_size=loaded.tokenizer.vocab_size)
     notes = console(stderr=True)
     if said:

@@ -25,14 +25,13 @@ def studio(
         device: auto, cpu, cuda, cuda:1 or mps.
         open_browser: Open the page.
     """
-    from bajka.hardware import choose_device
     from bajka.serving.studio import run_studio
 
     run_studio(
         model,
         host=host,
         port=port,
-        device=choose_device(device),
+        device=device,
         open_browser=open_browser,
         ready=lambda url: say(f"The studio of {model} is at {url} (Ctrl-C ends it)."),
     )
