@@ -41,7 +41,7 @@ def main() -> None:
         step = measure_step(plan, machine, rates, seconds=options.seconds)
         if step is not None:
             found[shape] = (plan, step)
-    known: Rates = rates.with_step(found[KNOWN][1], seconds=0.0)
+    known: Rates = rates.with_step(found[KNOWN][1])
     print("shape, entries            real ms   modelled   foretold from 3x128   tokens/s")
     errors = []
     for (layers, width, entries), (plan, step) in found.items():

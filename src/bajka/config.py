@@ -243,6 +243,15 @@ class TrainSettings(Section):
         False, description="Also write files of Weights & Biases (offline unless WANDB_MODE=online is set)."
     )
 
+    @model_validator(mode="after")
+    def a_stride_is_of_sliding_windows(self) -> TrainSettings:
+        """A stride that nothing would use is refused."""
+        if self.stride is not None and self.windows != "sliding":
+            raise ValueError(
+                f'stride = {self.stride} is for windows = "sliding", not "{self.windows}": set both or none'
+            )
+        return self
+
     @field_validator("validate_on")
     @classmethod
     def validation_sets_have_names(cls, validate_on: tuple[str, ...]) -> tuple[str, ...]:
@@ -308,7 +317,7 @@ class HardwareSettings(Section):
         description="Several processes: cut the weights among them (FSDP2); auto: when they do not fit otherwise.",
     )
     deterministic: bool = Field(False, description="Bit-identical results on CUDA too, somewhat slower.")
-    threads: int | None = Field(None, ge=1, description="CPU threads (default: all).")
+    threads: int | None = Field(None, ge=1, description="CPU threads (default: as many as processors may be used).")
 
 
 class Settings(Section):

@@ -121,9 +121,9 @@ def test_a_run_that_nears_the_last_reading_is_told_that_time_and_text_end_togeth
 
 
 def test_the_expectation_is_told_in_words_with_the_hour() -> None:
-    lines = describe(plan_of(MUCH, minutes=90), now=datetime(2026, 11, 23, 23, 30))
+    lines = describe(plan_of(MUCH, minutes=90), began=datetime(2026, 11, 23, 23, 30))
     assert any("done at about Tuesday 01:00" in line for line in lines)
-    lines = describe(plan_of(LARGER, minutes=5), now=datetime(2026, 11, 23, 12, 0))
+    lines = describe(plan_of(LARGER, minutes=5), began=datetime(2026, 11, 23, 12, 0))
     assert any("done at about 12:05" in line for line in lines)
     assert any(line.startswith("Expected result: ") and "bits a byte" in line for line in lines)
     assert any("is the limit: twice the time would lower this by about" in line for line in lines)

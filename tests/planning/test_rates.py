@@ -54,48 +54,53 @@ def test_muons_products_are_as_many_as_torch_counts(variant: str) -> None:
 
 
 def test_a_shape_that_was_measured_takes_what_it_took() -> None:
-    rates = RATES.with_step(real_step(shape(), 3.0), seconds=6.0)
+    rates = RATES.with_step(real_step(shape(), 3.0))
     assert rates.knows(shape(), 8, "bf16")
     assert rates.step_seconds(shape(), 8, LOAD, "bf16") == pytest.approx(3.0, rel=1e-6)
-    assert rates.seconds == 6.0
 
 
 def test_a_neighbour_of_a_measured_shape_is_corrected_alike() -> None:
     near, measured = shape(n_layer=3), shape()
     ratio = 2.5
-    rates = RATES.with_step(real_step(measured, ratio * RATES.modelled(measured, 8, LOAD, "bf16")), seconds=1.0)
+    rates = RATES.with_step(real_step(measured, ratio * RATES.modelled(measured, 8, LOAD, "bf16")))
     assert rates.step_seconds(near, 8, LOAD, "bf16") == pytest.approx(ratio * RATES.modelled(near, 8, LOAD, "bf16"))
     assert not rates.knows(near, 8, "bf16")
 
 
 def test_of_two_measured_shapes_each_keeps_its_own_time() -> None:
     small, large = shape(), shape(n_layer=12, vocab_size=4096)
-    rates = RATES.with_step(real_step(small, 1.0), seconds=1).with_step(real_step(large, 50.0), seconds=1)
+    rates = RATES.with_step(real_step(small, 1.0)).with_step(real_step(large, 50.0))
     assert rates.step_seconds(small, 8, LOAD, "bf16") == pytest.approx(1.0, rel=0.01)
     assert rates.step_seconds(large, 8, LOAD, "bf16") == pytest.approx(50.0, rel=0.01)
 
 
 def test_of_two_measurements_of_one_shape_the_quicker_is_kept() -> None:
-    rates = RATES.with_step(real_step(shape(), 3.0), seconds=1).with_step(real_step(shape(), 2.0), seconds=1)
+    rates = RATES.with_step(real_step(shape(), 3.0)).with_step(real_step(shape(), 2.0))
     assert [step.seconds for step in rates.steps] == [2.0]
-    assert rates.seconds == RATES.seconds + 2
-    assert rates.with_step(real_step(shape(), 2.5), seconds=0) == rates
+    assert rates.with_step(real_step(shape(), 2.5)) == rates
 
 
 def test_a_step_far_above_its_model_is_doubtful_when_another_is_not() -> None:
     small, large = shape(), shape(n_layer=12)
     as_modelled = [RATES.modelled(one, 8, LOAD, "bf16") for one in (small, large)]
-    rates = RATES.with_step(real_step(large, 1.5 * as_modelled[1]), seconds=1)
+    rates = RATES.with_step(real_step(large, 1.5 * as_modelled[1]))
     assert RATES.doubtful is None
     assert rates.doubtful is None
-    both = rates.with_step(real_step(small, as_modelled[0]), seconds=1)
+    both = rates.with_step(real_step(small, as_modelled[0]))
     assert both.doubtful is not None
     assert both.doubtful.n_layer == 12
-    assert both.with_step(real_step(large, 1.2 * as_modelled[1]), seconds=1).doubtful is None
+    assert both.with_step(real_step(large, 1.2 * as_modelled[1])).doubtful is None
+
+
+def test_what_other_programs_took_is_a_share_of_the_time_of_measuring() -> None:
+    assert RATES.busy == 0.0
+    rates = RATES.measured_for(1.0, 0.0).measured_for(3.0, 2.0)
+    assert (rates.seconds, rates.busy) == (4.0, 0.5)
+    assert RATES.measured_for(1.0, 3.0).busy == 1.0  # threads that are many more than processors
 
 
 def test_rates_are_json() -> None:
-    rates = RATES.with_step(real_step(shape(), 1.0), seconds=1)
+    rates = RATES.with_step(real_step(shape(), 1.0))
     page = rates.as_dict()
     assert json.loads(json.dumps(page)) == page
     assert page["steps"][0]["seconds"] == 1.0

@@ -89,7 +89,7 @@ def test_a_step_that_something_disturbed_is_measured_again(texts: Path) -> None:
         m = which.model
         shape = (m.n_layer, m.n_embd, m.vocab_size, m.context_length)
         step = StepTime(*shape, which.micro_batch_size, one.machine.precision, seconds, modelled=0.1)
-        one.rates = one.rates.with_step(step, seconds=0.0)
+        one.rates = one.rates.with_step(step)
     one._measure_again([other, plan])
     assert {step.n_layer: step.seconds < 50 for step in one.rates.steps} == {1: True, 2: True}
     assert one.rates.seconds > RATES.seconds

@@ -20,7 +20,7 @@ FIRST_LOOK_SECONDS = 30.0
 _OFTEN = (20, 16, 12, 10, 8, 6, 5, 4)  # evaluations a run, that before all steps included
 _MORE = 2  # evaluations beside these: the early first look, and that of the last step when it is no multiple
 _FEW = 64  # windows below which fewer, larger evaluations are better
-_LEAST = 32
+_LEAST, _FEWEST = 32, 4  # windows; fewer than the first only where so many would take four twentieths of the time
 _SAMPLE_SHARE = 0.25  # of the validation windows: as many of the training text show the gap between both
 _FORWARD = 0.4  # of a training step's time without its optimizer: a third, and no fused loss
 _OPERATIONS_A_TOKEN = 60.0  # started for a block when one token is written
@@ -57,6 +57,7 @@ def plan_looks(
 
     Only a run in minutes is evaluated by the measured speed: one in steps is the same whenever it is made again.
     """
+    wish = settings.evaluation
     a_step = speed.step_seconds(model, batch)
     seconds = steps * a_step
     whole = validation_windows(facts, model)
@@ -66,21 +67,28 @@ def plan_looks(
         often, windows = _affordable(SHARE * seconds, beside, a_window, whole)
         every = max(1, -(-steps // (often - 1)))
     else:
-        often, windows = (
-            _OFTEN[0],
-            min(whole, max(_LEAST, int(SHARE * steps * batch / _FORWARD / _OFTEN[0] / (1 + _SAMPLE_SHARE)))),
-        )
-        every = max(10, readable(steps / often))
-    wish = settings.evaluation
-    why = "all of the validation text" if windows == whole else "what a twentieth of the run can pay for"
-    windows = min(c.take("evaluation_windows", wish.evaluation_windows, windows, why), whole)
-    a_look = beside + a_window * (windows + sample_windows(windows))
-    few = in_minutes and (often + _MORE) * a_look > 1.1 * SHARE * seconds
-    why = f"about {often} times a run, {'the fewest that show a curve' if few else 'which costs at most a twentieth of it'}"
-    every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, why)
+        paid = SHARE * steps * batch / _FORWARD / _OFTEN[0] / (1 + _SAMPLE_SHARE)
+        windows, every = min(whole, max(_LEAST, int(paid))), max(10, readable(steps / _OFTEN[0]))
+    windows = _windows(wish.evaluation_windows, windows, whole, c)
+    looked = windows + sample_windows(windows)
+    a_look = beside + a_window * looked
+    times = steps // every + 1
+    share = (times + 1) * a_look / max(seconds, 1e-9) if in_minutes else times * looked * _FORWARD / (steps * batch)
+    cost = "which costs at most a twentieth of it" if share <= 1.1 * SHARE else "the fewest that show a curve"
+    every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, f"about {times} times a run, {cost}")
     first = math.ceil(FIRST_LOOK_SECONDS / a_step)
     early = in_minutes and wish.evaluate_every_steps is None and first < every
     return Looks(every, first if early else 0, windows, (steps // every + 1 + early) * a_look / max(seconds, 1e-9))
+
+
+def _windows(wish: int | None, planned: int, whole: int, c: Choices) -> int:
+    """Validation windows of an evaluation, never more than there are."""
+    if wish is not None and wish > whole:
+        wish, planned = None, whole
+    why = "what a twentieth of the run can pay for" if planned > _LEAST else "the fewest that tell how it goes"
+    if planned == whole:
+        why = "all of the validation text"
+    return int(c.take("evaluation_windows", wish, planned, why))
 
 
 def sample_windows(windows: int) -> int:
@@ -103,7 +111,8 @@ def _affordable(budget: float, beside: float, a_window: float, whole: int) -> tu
         windows = min(int(both / (1 + _SAMPLE_SHARE)), both - _LEAST)
         if windows >= min(whole, _FEW):
             return often, min(whole, windows)
-    return _OFTEN[-1], min(whole, max(_LEAST, windows))
+    most = int((4 * budget / (_OFTEN[-1] + _MORE) - beside) / a_window / 2)
+    return _OFTEN[-1], min(whole, max(windows, min(_LEAST, max(_FEWEST, most))))
 
 
 def validation_windows(facts: CorpusFacts, model: ModelConfig) -> int:

@@ -163,17 +163,20 @@ def plan_memory(
 ) -> Fit:
     """What is in memory at once, so that a step stays below half of what a CPU has free, or 85 % of a GPU's."""
     wish = settings.train
+    micro = wish.micro_batch_size
     averages = {"none": 0, "ema": 1, "epochs": average.epochs}[average.kind]
     found = fit(
         model,
         load_of(model, recipe.optimizer, machine, compiled=compiled, averages=averages),
         budget=memory_budget(machine),
         global_batch_size=batch,
-        micro_batch_size=None if wish.micro_batch_size is None else min(batch, wish.micro_batch_size),
+        micro_batch_size=None if micro is None else min(batch, micro),
         loss_chunk=wish.loss_chunk,
         gradient_checkpointing=wish.gradient_checkpointing,
     )
-    c.take("micro_batch_size", wish.micro_batch_size, found.micro_batch_size, "what fits in memory at once")
+    c.take("micro_batch_size", micro, found.micro_batch_size, "what fits in memory at once")
+    if micro is not None and micro > batch:
+        c.reasons["micro_batch_size"] = "all of a step: fewer than you set"
     if found.loss_chunk is not None:
         c.take("loss_chunk", wish.loss_chunk, found.loss_chunk, "logits of so many tokens at a time: less memory")
     if found.gradient_checkpointing:

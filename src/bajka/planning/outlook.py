@@ -10,13 +10,21 @@ from bajka.model import ModelConfig
 from bajka.planning.expectation import Case, Expectation, case_of, evidence, expected_bits
 from bajka.planning.looks import SHARE
 from bajka.planning.machine import USUAL_TOKENS, Speed, plan_batch
-from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, CorpusFacts
+from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, READINGS, CorpusFacts
+from bajka.settings import wishes
 
 LAST_SECONDS = 2.0
 """Kept for the last evaluation and save of a run in minutes: a first rule."""
 
 NOTICED = 0.005
 """Share of the bits per byte below which twice the time or twice the text is said to bring nothing by itself."""
+
+
+FEWEST_STEPS = 20
+"""Steps below which there is no record of a run."""
+
+LEAST_BITS = 0.05
+"""Bits a byte of n-grams below which a text repeats itself so that there is no record of anything like it."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +64,18 @@ class Outlook:
 
     def tokens(self, model: ModelConfig) -> float | None:
         """Training tokens that the time allows, evaluations and compiling subtracted; None without a time."""
-        if self.seconds is None:
+        whole = self.training_seconds(model)
+        if whole is None:
             return None
-        beside = self.speed.compile_seconds(model) + LAST_SECONDS
-        training = max(0.2 * self.seconds, self.seconds - beside) / (1 + SHARE)
+        training = whole / (1 + SHARE)
         usual = training * self.speed.tokens_per_second(model, self._sequences(model, USUAL_TOKENS))
         return training * self.speed.tokens_per_second(model, self._sequences(model, self._at_most(usual, model)))
+
+    def training_seconds(self, model: ModelConfig) -> float | None:
+        """Seconds for steps and evaluations, compiling and the end subtracted; None without a time."""
+        if self.seconds is None:
+            return None
+        return max(0.2 * self.seconds, self.seconds - self.speed.compile_seconds(model) - LAST_SECONDS)
 
     def windows_per_epoch(self, model: ModelConfig) -> int:
         """Windows of `context_length` tokens of which an epoch is made, as `Batches.windows_per_epoch`."""
@@ -76,6 +90,16 @@ class Outlook:
             case "packed":
                 return max(1, -(-tokens // context))
 
+    def shown(self, model: ModelConfig) -> float:
+        """Tokens of the text that an epoch shows: with one document a row, of each only what fits into the context."""
+        return min(self.facts.train_tokens, self.windows_per_epoch(model) * model.context_length)
+
+    def text_tokens(self, model: ModelConfig) -> float:
+        """Tokens of the text itself, without what fills rows, that the time allows; of a run in minutes."""
+        most = self.settings.schedule.most_epochs
+        tokens = (self.seen(model) if most is not None and most < READINGS else self.tokens(model)) or 0.0
+        return tokens * self.shown(model) / (self.windows_per_epoch(model) * model.context_length)
+
     def _at_most(self, tokens: float, model: ModelConfig) -> float:
         """So many tokens, or those of as many epochs as a run has at most."""
         if self.most_epochs is None:
@@ -88,10 +112,10 @@ class Outlook:
         planned = plan_batch(self.speed.machine, tokens, model.context_length, windows)
         return self.settings.train.global_batch_size or planned
 
-    def expectation(self, model: ModelConfig, tokens: float) -> Expectation | None:
+    def expectation(self, model: ModelConfig, tokens: float, *, steps: int) -> Expectation | None:
         """The expectation of a run that sees so many `tokens`; None where there is no record of anything like it."""
         case = self._case(model, tokens)
-        if case is None:
+        if case is None or steps < FEWEST_STEPS or not self._usual(model):
             return None
         found = evidence()
         twice = replace(self, facts=replace(self.facts, train_tokens=2 * self.facts.train_tokens))
@@ -108,8 +132,16 @@ class Outlook:
         """Tokens that twice the time would bring a run that sees so many `tokens`: more readings than enough bring none."""
         return max(tokens, min(2 * tokens, (self.most_epochs or self._enough) * self.facts.train_tokens))
 
+    def _usual(self, model: ModelConfig) -> bool:
+        """Whether the recipe is the plan's own, as in all recorded runs."""
+        asked = wishes(self.settings)
+        turned = {"schedule", "warmup_steps", "cooldown_share", "final_rate_share"} & asked.get("schedule", {}).keys()
+        return model.family == "modern" and model.dropout == 0 and not turned and not asked.get("optimizer")
+
     def _case(self, model: ModelConfig, tokens: float) -> Case | None:
-        if not self.fresh or not self.facts.ngrams or self.settings.train.windows != "packed":
+        if not self.fresh or self.settings.train.windows != "packed":
+            return None
+        if min((min(bits) for _, bits in self.facts.ngrams), default=0.0) < LEAST_BITS:
             return None
         case = case_of(self.facts, model, tokens)
         return case if evidence().covers(case) else None

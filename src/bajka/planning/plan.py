@@ -17,8 +17,7 @@ from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters
 from bajka.planning.expectation import Expectation
-from bajka.planning.little import way_out
-from bajka.planning.looks import plan_looks, readable
+from bajka.planning.looks import SHARE, plan_looks, readable
 from bajka.planning.machine import (
     Speed,
     compile_pays,
@@ -28,10 +27,10 @@ from bajka.planning.machine import (
     plan_memory,
     tokens_a_step,
 )
+from bajka.planning.notes import plan_notes
 from bajka.planning.outlook import LAST_SECONDS, Outlook
 from bajka.planning.rates import Rates
 from bajka.planning.recipe import (
-    LITTLE_TEXT_EPOCHS,
     NO_AVERAGE,
     AveragePlan,
     Recipe,
@@ -147,14 +146,15 @@ def make_plan(
     if compile_ and settings.hardware.compile == "auto" and (why := _vain(outlook, model, batch, steps)):
         compile_, c.reasons["compile"] = False, why
         speed = replace(speed, compiled=False)
-    check_time(settings, speed.step_seconds(model, batch), minutes)
+    check_time(settings, model.context_length, speed.step_seconds(model, batch), minutes, imported=not fresh)
+    steps = _beside_looks(outlook, model, speed, steps, batch)
     most_epochs = _most_epochs(settings, outlook, epochs := steps * batch / windows_per_epoch, c)
     model = plan_dropout(settings, model, epochs, c, imported=not fresh)
     recipe = plan_recipe(settings, model, epochs, steps, c, imported=not fresh)
-    average = plan_average(settings, steps, c)
+    average = plan_average(settings, steps, epochs, c)
     fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
     looks = plan_looks(settings, facts, model, speed, steps=steps, batch=batch, in_minutes=minutes is not None, c=c)
-    expectation = outlook.expectation(model, steps * batch * model.context_length)
+    expectation = outlook.expectation(model, steps * batch * model.context_length, steps=steps)
     training = steps * speed.step_seconds(model, batch)
     length = None if outlook.ends_early(model) else minutes
     return Plan(
@@ -186,14 +186,14 @@ def make_plan(
         expected_bits_per_byte=None if expectation is None else expectation.bits_per_byte,
         expectation=expectation,
         reasons=c.reasons,
-        notes=_notes(facts, epochs, expectation, fresh=fresh),
+        notes=plan_notes(outlook, model, epochs, spent=spent, expected=expectation is not None),
     )
 
 
-def describe(plan: Plan, *, now: datetime | None = None) -> list[str]:
+def describe(plan: Plan, *, began: datetime | None = None) -> list[str]:
     """The plan as lines for a person: the shape, every chosen number with its reason, what to expect, then notes.
 
-    `now` is when the plan was made, to tell when the run will be done.
+    `began` is when the command began, to tell when the run will be done.
     """
     m = plan.model
     lines = [
@@ -208,11 +208,13 @@ def describe(plan: Plan, *, now: datetime | None = None) -> list[str]:
         | m.model_dump()
     )
     lines += [f"  {name} = {_short(values.get(name))}: {reason}" for name, reason in plan.reasons.items()]
-    return [*lines, *expected_lines(plan, now), *plan.notes]
+    return [*lines, *expected_lines(plan, began), *plan.notes]
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _minutes(settings: Settings, c: Choices) -> float | None:
@@ -227,7 +229,9 @@ def _batch(
 ) -> int:
     """Sequences of a step in a run that sees so many `tokens`."""
     planned = plan_batch(machine, tokens, context, windows_per_epoch)
-    reason = f"about {tokens_a_step(machine, tokens):,} tokens a step, at least eight steps an epoch"
+    reason = f"{planned * context:,} tokens a step"
+    if planned * context < tokens_a_step(machine, tokens):
+        reason += ", fewer than usual, because the text is small: so an epoch has more steps"
     return int(c.take("global_batch_size", settings.train.global_batch_size, planned, reason))
 
 
@@ -251,6 +255,20 @@ def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, bat
     return max(1, int(tokens / (batch * context)))
 
 
+def _beside_looks(outlook: Outlook, model: ModelConfig, speed: Speed, steps: int, batch: int) -> int:
+    """Steps that are left of so many in a run in minutes whose evaluations cost more than the usual twentieth."""
+    whole, a_step = outlook.training_seconds(model), speed.step_seconds(model, batch)
+    if whole is None:
+        return steps
+    settings = outlook.settings
+    looks = plan_looks(settings, outlook.facts, model, speed, steps=steps, batch=batch, in_minutes=True, c=Choices())
+    if looks.share <= SHARE or steps * a_step * (1 + looks.share) <= whole:
+        return steps
+    if settings.evaluation.evaluate_every_steps is not None:  # fewer steps have fewer evaluations
+        return max(1, int(whole / (1 + looks.share) / a_step))
+    return max(1, steps // 10, int(whole / a_step - looks.share * steps))
+
+
 def _most_epochs(settings: Settings, outlook: Outlook, epochs: float, c: Choices) -> float | None:
     """Epochs after which a run in minutes ends though time may be left; said where that is expected."""
     most = outlook.most_epochs
@@ -261,19 +279,11 @@ def _most_epochs(settings: Settings, outlook: Outlook, epochs: float, c: Choices
     return most
 
 
-def _notes(facts: CorpusFacts, epochs: float, expectation: Expectation | None, *, fresh: bool) -> tuple[str, ...]:
-    found = way_out(facts.bytes, facts.language) if fresh else []
-    if epochs > 2 * LITTLE_TEXT_EPOCHS and expectation is None:
-        found.append(f"Each text will be read about {epochs:.0f} times: text, not time, is the limit here.")
-    if facts.same_book:
-        found.append("Validation text is the tail of the same texts: the loss says how well the model continues them.")
-    return tuple(found)
-
-
 def _judge(outlook: Outlook, machine: Machine) -> Judge:
     """By what shapes are judged on this machine, with this text, in this time."""
     return Judge(
-        tokens=None if outlook.seconds is None else lambda model: outlook.tokens(model) or 0.0,
+        tokens=None if outlook.seconds is None else outlook.text_tokens,
+        shown=outlook.shown,
         fits=lambda model: fits(model, outlook.speed.optimizer, machine),
     )
 

@@ -58,7 +58,8 @@ class StepTime:
 @dataclass(frozen=True)
 class Rates:
     """`products` are FLOP/s of matrix products by precision and width; `elementwise` values/s of a SiLU and a product in the
-    machine's precision; `dispatch` seconds that a small operation takes; `steps` real steps. `seconds` is what measuring took.
+    machine's precision; `dispatch` seconds that a small operation takes; `steps` real steps. `seconds` is what measuring took,
+    `waited` how many of them a thread waited in the mean, because other programs had the processors.
     """
 
     products: dict[Precision, dict[int, float]]
@@ -66,17 +67,27 @@ class Rates:
     dispatch: float
     steps: tuple[StepTime, ...] = ()
     seconds: float = 0.0
+    waited: float = 0.0
+
+    @property
+    def busy(self) -> float:
+        """The share of the measuring time that other programs took from it, in [0, 1]."""
+        return min(1.0, self.waited / self.seconds) if self.seconds else 0.0
 
     def knows(self, model: ModelConfig, sequences: int, precision: Precision) -> bool:
         """Whether a step of this shape was really made."""
         return any(step.is_of(model, sequences, precision) for step in self.steps)
 
-    def with_step(self, step: StepTime, *, seconds: float) -> Rates:
-        """The same with one more real step, which took `seconds` to measure; the quicker of two of one shape is kept."""
+    def measured_for(self, seconds: float, waited: float) -> Rates:
+        """The same after so many more seconds of measuring."""
+        return replace(self, seconds=self.seconds + seconds, waited=self.waited + waited)
+
+    def with_step(self, step: StepTime) -> Rates:
+        """The same with one more real step; the quicker of two of one shape is kept."""
         same = [one for one in self.steps if replace(one, seconds=step.seconds, modelled=step.modelled) == step]
         others = [one for one in self.steps if one not in same]
         quicker = min([*same, step], key=lambda one: one.seconds)
-        return replace(self, steps=(*others, quicker), seconds=self.seconds + seconds)
+        return replace(self, steps=(*others, quicker))
 
     @property
     def doubtful(self) -> StepTime | None:

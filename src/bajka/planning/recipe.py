@@ -41,6 +41,8 @@ LITTLE_TEXT_EPOCHS = 3.5
 """A text that is read more often than this is little: dropout and more decay keep it from being learnt by heart. With fewer
 readings they do harm (docs/experiments.md, "Little text")."""
 
+COOLDOWN_SHARE = 0.5
+"""Of a run with schedule wsd: the share in which the rate falls."""
 
 NO_AVERAGE = AveragePlan("none", 0.0, 2)
 
@@ -73,6 +75,7 @@ def plan_recipe(
         if model.family == "gpt1":
             planned, why = planned / 2, f"{why}; half of that for gpt1"
     decay = 0.1 if epochs > LITTLE_TEXT_EPOCHS else 0.01
+    often = "more when text is read often"
     if name == "muon":
         decay *= 2
     return Recipe(
@@ -80,7 +83,7 @@ def plan_recipe(
         learning_rate=float(c.take("learning_rate", wish.learning_rate, planned, why)),
         adamw_learning_rate=_adamw_rate(settings, name, c),
         weight_decay=float(
-            c.take("weight_decay", wish.weight_decay, 0.0 if name == "adam" else decay, "more when text is read often")
+            c.take("weight_decay", wish.weight_decay, *((0.0, "adam has none") if name == "adam" else (decay, often)))
         ),
         momentum=_momentum(settings, name, steps, c),
         beta1=wish.beta1 if wish.beta1 is not None else 0.9,
@@ -130,22 +133,30 @@ def plan_schedule(settings: Settings, steps: int, minutes: float | None, c: Choi
     return Schedule(
         name=name,
         warmup_steps=int(c.take("warmup_steps", wish.warmup_steps, warmup, f"a tenth of the run, at most {most}")),
-        cooldown_share=float(
-            c.take("cooldown_share", wish.cooldown_share, 0.5, "wsd: the rate falls over the last half")
-        ),
+        cooldown_share=_cooldown_share(wish.cooldown_share, name, c),
         final_rate_share=float(c.take("final_rate_share", wish.final_rate_share, final, why)),
         steps=None if minutes is not None else steps,
     )
 
 
-def plan_average(settings: Settings, steps: int, c: Choices) -> AveragePlan:
+def _cooldown_share(wish: float | None, schedule: str, c: Choices) -> float:
+    """The share of the run in which the rate falls; no other schedule than wsd reads it."""
+    if schedule != "wsd":
+        return wish or COOLDOWN_SHARE
+    return float(c.take("cooldown_share", wish, COOLDOWN_SHARE, "wsd: the rate falls over the last half"))
+
+
+def plan_average(settings: Settings, steps: int, epochs: float, c: Choices) -> AveragePlan:
     """Which average of the weights is kept beside them; "ema" looks back over about a fiftieth of the run."""
     wish = settings.schedule
     if wish.average in (None, "none"):
         return NO_AVERAGE
     c.reasons["average"] = "you set it"
+    if wish.average == "epochs" and epochs < 2:
+        c.reasons["average"] = "you set it, but fewer than two epochs will end: there will be no average"
     decay = wish.average_decay
     if wish.average == "ema":
-        planned = round(1 - 1 / max(10.0, steps / 50), 5)
-        decay = float(c.take("average_decay", decay, planned, "it looks back over about a fiftieth of the run"))
+        back = max(10.0, steps / 50)
+        why = f"it looks back over about {back:.0f} steps"
+        decay = float(c.take("average_decay", decay, round(1 - 1 / back, 5), why))
     return AveragePlan(wish.average, decay or 0.0, wish.average_epochs)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bajka.config import Settings
-from bajka.errors import CorpusError, SettingsError
+from bajka.errors import CorpusError, ModelError, SettingsError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import parameters
@@ -69,10 +69,12 @@ class CorpusFacts:
 class Judge:
     """What a shape can be judged by before it is trained.
 
-    `tokens` gives how many it would see (None: the length is not in minutes), `fits` whether it fits into memory.
+    `tokens` gives how many of the text's tokens it would see, again and again counted (None: the length is not in minutes),
+    `shown` how many an epoch shows, `fits` whether it fits into memory.
     """
 
     tokens: Callable[[ModelConfig], float] | None
+    shown: Callable[[ModelConfig], float]
     fits: Callable[[ModelConfig], bool]
 
 
@@ -95,10 +97,10 @@ def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge
     """The largest sensible shape that the time lets see enough tokens, or that the text does not starve."""
     wish = settings.model
     context = _context(settings, facts, machine, c)
-    shapes = [_configuration(settings, facts, context, *one) for one in _candidates(settings)]
+    shapes = _shapes(settings, facts, context)
     small = [one for one in shapes if parameters(one) <= MOST_WEIGHTS * math.sqrt(facts.bytes)] or shapes[:1]
     fitting = [one for one in small if judge.fits(one)] or shapes[:1]
-    model, reason = _taught_by_time(fitting, facts, judge) if judge.tokens else _taught_by_text(fitting, facts)
+    model, reason = _taught_by_time(fitting, judge) if judge.tokens else _taught_by_text(fitting, facts)
     if model is fitting[-1] and model is not shapes[-1]:
         reason = "the largest for so little text" if model is small[-1] else "the largest that fits into memory"
     c.take("n_layer", wish.n_layer, model.n_layer, reason)
@@ -111,16 +113,19 @@ def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge
     return model
 
 
-def _taught_by_time(shapes: list[ModelConfig], facts: CorpusFacts, judge: Judge) -> tuple[ModelConfig, str]:
+def _taught_by_time(shapes: list[ModelConfig], judge: Judge) -> tuple[ModelConfig, str]:
     """The largest shape that sees enough tokens in the time, or reads all of the text often enough."""
     assert judge.tokens is not None
-    enough = READINGS * facts.train_tokens
-    seeing = [one for one in shapes if judge.tokens(one) >= min(TOKENS_A_WEIGHT * parameters(one), enough)]
+    seeing = [
+        one
+        for one in shapes
+        if judge.tokens(one) >= min(TOKENS_A_WEIGHT * parameters(one), READINGS * judge.shown(one))
+    ]
     if not seeing:
         why = f"the smallest shape: even it sees fewer than {TOKENS_A_WEIGHT} tokens for each weight in this time"
         return shapes[0], why
     model = max(seeing, key=parameters)
-    if enough < TOKENS_A_WEIGHT * parameters(model):
+    if READINGS * judge.shown(model) < TOKENS_A_WEIGHT * parameters(model):
         return model, f"the largest shape that can read all of the text {READINGS:g} times in this time"
     return model, f"the largest shape that sees {TOKENS_A_WEIGHT} tokens for each weight in this time"
 
@@ -131,6 +136,19 @@ def _taught_by_text(shapes: list[ModelConfig], facts: CorpusFacts) -> tuple[Mode
     if not taught:
         return shapes[0], "the smallest shape: the text has fewer than two tokens for each of its weights"
     return taught[-1], "the largest shape that has at most half as many weights as the text has tokens"
+
+
+def _shapes(settings: Settings, facts: CorpusFacts, context: int) -> list[ModelConfig]:
+    """The sensible shapes that can be with the person's wishes in them; `ModelError` when none can."""
+    found, refused = [], None
+    for depth, width in _candidates(settings):
+        try:
+            found.append(_configuration(settings, facts, context, depth, width))
+        except ModelError as error:  # as three heads with n_kv_head = 2, where a wider shape has four
+            refused = error
+    if not found and refused is not None:
+        raise refused
+    return found
 
 
 def _candidates(settings: Settings) -> list[tuple[int, int]]:
@@ -158,10 +176,12 @@ def _configuration(settings: Settings, facts: CorpusFacts, context: int, depth: 
         if (value := getattr(wish, name)) is not None
     }
     if width % n_head:
-        near = max(1, round(width / n_head))
+        even = 1 if wish.family in ("gpt2", "gpt1") else 2  # rotations turn pairs of a head's values
+        near = max(1, round(width / (even * n_head))) * even * n_head
+        heads = max((h for h in range(1, n_head + 1) if width % (even * h) == 0), default=None)
         raise SettingsError(
-            f"n_head = {n_head} does not divide n_embd = {width}. Choose n_embd = {near * n_head}, "
-            f"or n_head = {max(h for h in range(1, n_head + 1) if width % h == 0)}."
+            f"n_head = {n_head} does not divide n_embd = {width}. Choose n_embd = {near}"
+            f"{'' if heads is None else f', or n_head = {heads}'}."
         )
     return ModelConfig(
         family=wish.family,
@@ -194,6 +214,8 @@ def _context(settings: Settings, facts: CorpusFacts, machine: Machine, c: Choice
     while wish is None and best > SMALLEST_CONTEXT and not _enough_windows(facts, best):
         best //= 2
         reason = f"halved until there are {TRAINING_WINDOWS} training and {VALIDATION_WINDOWS} validation windows"
+    if wish is None and not _enough_windows(facts, best):
+        reason = "the shortest, for so little text"
     context = int(c.take("context_length", wish, best, reason))
     _check_windows(facts, context)
     return context
@@ -217,10 +239,17 @@ def _check_windows(facts: CorpusFacts, context: int) -> None:
             )
 
 
+_GIVEN = (
+    *("family", "n_layer", "n_head", "n_kv_head", "n_embd", "n_inner"),
+    *("positions", "rope_theta", "activation", "tie_embeddings", "bias"),
+)
+"""What weights have already decided."""
+
+
 def imported_shape(settings: Settings, facts: CorpusFacts, imported: ModelConfig, c: Choices) -> ModelConfig:
     """The shape of the given weights; the person may only shorten the context of a model with rotary positions."""
-    for name in ("n_layer", "n_head", "n_kv_head", "n_embd", "n_inner", "positions", "activation", "tie_embeddings"):
-        wish = getattr(settings.model, name)
+    for name in _GIVEN:
+        wish = getattr(settings.model, name) if name in settings.model.model_fields_set else None
         if wish is not None and wish != getattr(imported, name):
             raise SettingsError(
                 f"{name} = {wish} was asked for, but the weights of --from have {getattr(imported, name)}: leave it out."

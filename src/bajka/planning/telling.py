@@ -11,17 +11,16 @@ if TYPE_CHECKING:
     from bajka.planning.plan import Plan
 
 
-def expected_lines(plan: Plan, now: datetime | None) -> list[str]:
+def expected_lines(plan: Plan, began: datetime | None) -> list[str]:
     """Steps, speed and end of the run; bits a byte and loss as intervals; what limits it and what more would bring."""
-    length = f" in {plan.minutes:g} minutes" if plan.minutes is not None else ""
+    length = f" in {plan.minutes:g} minute{'' if plan.minutes == 1 else 's'}" if plan.minutes is not None else ""
     lines = [
         f"Expected{length}: {plan.expected_steps:,} steps at about {plan.expected_tokens_per_second:,.0f} tokens/s, "
-        f"{plan.expected_epochs:.1f} epochs{_done(plan, now)}."
+        f"{plan.expected_epochs:.1f} epochs{_done(plan, began)}."
     ]
     if plan.minutes is not None:
-        lines.append(
-            f"Evaluations, samples and saves: about {100 * plan.evaluation_share:.0f} % of the time beside the steps."
-        )
+        share = plan.evaluation_share / (1 + plan.evaluation_share)
+        lines.append(f"Evaluations, samples and saves: about {100 * share:.0f} % of the time for training.")
     if plan.expectation is None:
         return lines
     found = plan.expectation
@@ -49,9 +48,9 @@ def _limit(found: Expectation) -> str:
     return f"{less}: twice the time would lower this by about {time}, twice the text by about {text}."
 
 
-def _done(plan: Plan, now: datetime | None) -> str:
-    if now is None or not plan.expected_seconds:
+def _done(plan: Plan, began: datetime | None) -> str:
+    if began is None or not plan.expected_seconds:
         return ""
-    end = now + timedelta(seconds=plan.expected_seconds)
-    day = "" if end.date() == now.date() else f"{end:%A} "
+    end = began + timedelta(seconds=plan.expected_seconds)
+    day = "" if end.date() == began.date() else f"{end:%A} "
     return f"; done at about {day}{end:%H:%M}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from bajka.config import Settings
@@ -11,6 +12,7 @@ from bajka.model import ModelConfig
 from bajka.model.families import feed_forward_width
 from bajka.model.memory import Load, fit
 from bajka.planning.machine import load_of
+from bajka.planning.shape import SHORT_MINUTES
 
 if TYPE_CHECKING:
     from bajka.planning.plan import Plan
@@ -27,12 +29,14 @@ def check_batch(settings: Settings, batch: int, windows_per_epoch: int) -> None:
     if settings.train.global_batch_size is not None and batch > max(windows_per_epoch, SMALL_BATCH):
         raise SettingsError(
             f"global_batch_size = {batch:,}, but the text has only {windows_per_epoch:,} windows: one step would read "
-            f"it more than once. Choose at most --global-batch-size {windows_per_epoch}, or a smaller --context-length."
+            f"it more than once. Choose at most --global-batch-size {windows_per_epoch}"
+            f"{'' if settings.train.windows == 'documents' else ', or a smaller --context-length'}."
         )
 
 
-def check_time(settings: Settings, step_seconds: float, minutes: float | None) -> None:
-    """Raise `SettingsError` when a shape or batch that was set makes steps of which ten do not fit into the minutes."""
+def check_time(settings: Settings, context: int, step_seconds: float, minutes: float | None, *, imported: bool) -> None:
+    """Raise `SettingsError` when a shape that was set or given, or a batch, makes steps of which ten do not fit into the
+    minutes; `context` is the planned one."""
     model, train = settings.model, settings.train
     asked = [
         f"{name} = {value}"
@@ -44,12 +48,18 @@ def check_time(settings: Settings, step_seconds: float, minutes: float | None) -
         )
         if value is not None
     ]
+    if imported:
+        asked.insert(0, "the weights of --from")
     if minutes is None or not asked or FEWEST_STEPS * step_seconds <= 60 * minutes:
         return
+    enough = FEWEST_STEPS * step_seconds / 60
+    flags = f"--minutes {math.ceil(10 * enough) / 10 if enough < 10 else math.ceil(enough):g}"
+    if model.context_length is None and not imported and minutes < SHORT_MINUTES <= enough:
+        flags += f" --context-length {context}"  # a longer run would get a longer one, and longer steps with it
     raise SettingsError(
         f"minutes = {minutes:g}, but one step with {', '.join(asked)} takes about {step_seconds:,.1f} s here, and fewer than "
-        f"{FEWEST_STEPS} steps teach nothing. Give at least --minutes {FEWEST_STEPS * step_seconds / 60:.2g}, or leave the "
-        "shape to the plan."
+        f"{FEWEST_STEPS} steps teach nothing. Give at least {flags}, or "
+        f"{'start from smaller ones' if imported else 'leave that to the plan'}."
     )
 
 

@@ -207,7 +207,7 @@ def resumed_settings(plan: Plan, settings: Settings, life: Life) -> Plan:
     if "loss_chunk" in names:
         plan = replace(plan, loss_chunk=settings.train.loss_chunk)
     if names & {"average", "average_decay", "average_epochs"}:
-        plan = replace(plan, average=plan_average(settings, plan.expected_steps, Choices()))
+        plan = replace(plan, average=plan_average(settings, plan.expected_steps, plan.expected_epochs, Choices()))
     if "compile" in names and settings.hardware.compile != "auto":
         plan = replace(plan, compile=settings.hardware.compile == "on")
     if life.new_length and life.state == "continue":

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from bajka.config import Precision
+from bajka.container import waited_seconds
 from bajka.hardware import DTYPES, Machine, native_bf16, out_of_memory, synchronize
 from bajka.model.transformer import Transformer
 from bajka.planning.machine import load_of
@@ -29,6 +30,23 @@ _MOST_STEPS = 12
 _DISTURBED = 2.0  # times the modelled step: what idle machines were never seen to take
 
 
+class Watch:
+    """Seconds since it was made, and those of them that one of the machine's threads waited in the mean."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._threads, self._began, self._waited = machine.threads, time.perf_counter(), waited_seconds()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds until now."""
+        return time.perf_counter() - self._began
+
+    @property
+    def waited(self) -> float:
+        """Those in which a thread waited because other programs had the processors."""
+        return max(0.0, waited_seconds() - self._waited) / self._threads
+
+
 def measuring_seconds(minutes: float | None) -> float:
     """Seconds that measuring may take: a twentieth of the minutes, at most 4; little for a run in steps, which is the same
     on every machine."""
@@ -37,7 +55,7 @@ def measuring_seconds(minutes: float | None) -> float:
 
 def measure_machine(machine: Machine, *, seconds: float = 0.5) -> Rates:
     """Matrix products of several widths (one in the precision that is not used), elementwise work, dispatch; no step."""
-    began = time.perf_counter()
+    watch = Watch(machine)
     other: Precision = "bf16" if machine.precision == "fp32" else "fp32"
     each = seconds / (len(WIDTHS) + 3)
     products = {
@@ -47,7 +65,7 @@ def measure_machine(machine: Machine, *, seconds: float = 0.5) -> Rates:
         products[other] = {256: _product_rate(machine.device, other, 256, each)}
     elementwise = _elementwise(machine.device, machine.precision, each)
     dispatch = _dispatch(machine.device, each)
-    return Rates(products, elementwise, dispatch, seconds=time.perf_counter() - began)
+    return Rates(products, elementwise, dispatch).measured_for(watch.seconds, watch.waited)
 
 
 def measure_step(plan: Plan, machine: Machine, rates: Rates, *, seconds: float) -> StepTime | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def _prepare(
     if wants_shards_here(settings.hardware.shard, need, machine, world):
         need = sharded_memory(need, plan.model, processes=world.size)
     check_fit(plan, need, machine, imported=base is not None)
-    for line in describe(plan, now=datetime.now()):
+    for line in describe(plan, began=datetime.now() - timedelta(seconds=clock.seconds())):
         log.say(line)
     rate = planner.rates.product_rate(machine.precision, 512)
     document = _plan_document(plan, inputs, facts, machine, settings)

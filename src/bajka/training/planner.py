@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bajka.config import Settings
 from bajka.hardware import Machine
@@ -12,7 +11,7 @@ from bajka.model import ModelConfig
 from bajka.planning.plan import CorpusFacts, Plan, make_plan
 from bajka.planning.rates import Rates
 from bajka.planning.schedule import planned_minutes
-from bajka.training.measuring import measure_machine, measure_step, measuring_seconds
+from bajka.training.measuring import Watch, measure_machine, measure_step, measuring_seconds
 
 LOOKS = 3
 """Candidates whose real step is measured: the choice may change when the first is slower than thought."""
@@ -82,12 +81,8 @@ class Planner:
 
     def _measure(self, plan: Plan, *, seconds: float) -> bool:
         """Whether real steps of the plan were made, in so many seconds; the rates then know them."""
-        began = time.perf_counter()
+        watch = Watch(self.machine)
         step = measure_step(plan, self.machine, self.rates, seconds=seconds)
-        taken = time.perf_counter() - began
-        self.rates = (
-            replace(self.rates, seconds=self.rates.seconds + taken)
-            if step is None
-            else self.rates.with_step(step, seconds=taken)
-        )
+        rates = self.rates if step is None else self.rates.with_step(step)
+        self.rates = rates.measured_for(watch.seconds, watch.waited)
         return step is not None

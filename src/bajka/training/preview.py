@@ -42,7 +42,7 @@ def preview(settings: Settings, *, say: Callable[[str], None], progress: Progres
     say(f"Training: {facts.train_tokens:,} tokens. Validation: {facts.validation_tokens:,} tokens.")
     plan = planner.plan(facts)
     check_fit(plan, plan.expected_memory_bytes, machine, imported=base is not None)
-    for line in describe(plan, now=datetime.now()):
+    for line in describe(plan, began=datetime.now()):
         say(line)
     return plan
 
@@ -85,7 +85,10 @@ def settings_page(settings: Settings, plan: Plan) -> str:
     """A TOML page: what the person set as values, what the plan chose as comments with its reason."""
     asked = wishes(settings)
     values = plan.__dict__ | asdict(plan.recipe) | asdict(plan.schedule) | {"schedule": plan.schedule.name}
-    values |= plan.model.model_dump()
+    values |= plan.model.model_dump() | {
+        "compile": "on" if plan.compile else "off",
+        "average_decay": plan.average.decay,
+    }
     lines = ["# Values are yours; lines that begin with # are what the plan chose, and why. Uncomment to fix one."]
     for section in Settings.model_fields:
         body = tomli_w.dumps(asked.get(section, {})).splitlines()
