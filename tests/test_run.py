@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,3 +65,29 @@ def test_a_run_is_judged_on_its_own_validation_text_or_on_given_texts(run: bajka
     other = run.evaluate([str(tales_file(tmp_path, count=3))])
     assert other.tokens < own.tokens
     assert other.loss != own.loss
+
+
+def test_a_string_is_one_prompt_and_a_path_one_text(run: bajka.Run, tmp_path: Path) -> None:
+    assert [text.prompt for text in run.write("The king", max_new_tokens=2)] == ["The king"]
+    text = tmp_path / "tales.txt"
+    text.write_text("Once upon a time there was a fox.")
+    assert run.evaluate(str(text)) == run.evaluate(text) == run.evaluate([str(text)])
+
+
+@pytest.mark.parametrize(("wish", "sentence"), [({"n": 3}, "write"), ({"max_new_tokens": 2.5}, "whole number")])
+def test_wishes_that_cannot_be_heard_are_refused(run: bajka.Run, wish: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        run.generate("A", **wish)
+
+
+def test_a_part_that_is_none_is_refused(run: bajka.Run) -> None:
+    with pytest.raises(SettingsError, match="part = 'tset'"):
+        run.evaluate(part="tset")  # type: ignore[arg-type]
+
+
+def test_a_run_writes_as_it_wrote_its_samples(tmp_path: Path) -> None:
+    greedy = train_tiny(
+        tales_file(tmp_path), out=str(tmp_path / "runs" / "t"), steps=3, temperature=0.0, max_new_tokens=5
+    )
+    assert len(greedy.write(["Once"])[0].ids) <= 5
+    assert {greedy.generate("Once", seed=seed) for seed in (1, 2)} == {greedy.generate("Once", temperature=0)}

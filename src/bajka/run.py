@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bajka.checkpoint.model_folder import LoadedModel, open_model
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
+from bajka.errors import SettingsError
 from bajka.evaluation.evaluate import evaluate_model
 from bajka.evaluation.loss import Loss
 from bajka.generation.sampling import Sampling
@@ -51,19 +52,27 @@ class Run:
         """`prompt` continued by the model, as one string.
 
         `fields` are conditions of a model trained with a template: `{"title": "The Iron Fox", "genre": "horror"}`.
-        `sampling` are the fields of `bajka.generation.sampling.Sampling`: `max_new_tokens=40, temperature=0, seed=1`.
+        `sampling` are the fields of `bajka.generation.sampling.Sampling`: `max_new_tokens=40, temperature=0, seed=1`; what
+        is left out is as the run writes its samples.
         """
+        if "n" in sampling:
+            raise SettingsError("generate gives one text: write([prompt], n=3) gives several.")
         return self.write([prompt], fields=fields, **sampling)[0].whole
 
     def write(
-        self, prompts: Sequence[str], *, n: int = 1, fields: Mapping[str, str] | None = None, **sampling: Any
+        self, prompts: str | Sequence[str], *, n: int = 1, fields: Mapping[str, str] | None = None, **sampling: Any
     ) -> list[Text]:
-        """`n` texts for each prompt, in order, with their ids and why each ended."""
-        options, _ = clamp(Sampling(**sampling), vocab_size=self.loaded.tokenizer.vocab_size)
+        """`n` texts for each prompt, in order, with their ids and why each ended; `sampling` as in `generate`."""
+        prompts = [prompts] if isinstance(prompts, str) else prompts
+        usual = self.settings.sample.model_dump(exclude={"prompts"})
+        options, _ = clamp(Sampling(**(usual | sampling)), vocab_size=self.loaded.tokenizer.vocab_size)
         return generate(self.loaded.model, self.loaded.tokenizer, prompts, n=n, fields=fields, sampling=options)
 
-    def evaluate(self, texts: Sequence[str] = (), *, part: Literal["validation", "test"] = "validation") -> Loss:
+    def evaluate(
+        self, texts: str | Path | Sequence[str] = (), *, part: Literal["validation", "test"] = "validation"
+    ) -> Loss:
         """Loss, perplexity, bits per byte and per letter on files or folders, or on a held-out part of the run."""
+        texts = [str(texts)] if isinstance(texts, str | Path) else texts
         return evaluate_model(self.loaded, texts, part=part)
 
     def __repr__(self) -> str:

@@ -52,11 +52,20 @@ OTHER_NAMES: dict[str, str] = {
 """Names that people type from memory of nanoGPT and transformers, and what they are called here."""
 
 
+OTHER_MEANINGS: dict[str, str] = {
+    "min_lr": "a share of the peak rate, not a rate",
+    "gradient_accumulation_steps": "the sequences at once, not how many times",
+    "eval_iters": "a number of windows, not of batches",
+}
+"""Of these names: what is meant by ours, which is something else."""
+
+
 def suggestion(name: str, known: Iterable[str] = tuple(SECTION_OF)) -> str:
     """A sentence part that says which of `known` an unknown setting `name` may have meant, or an empty string."""
     plain = name.strip("-").replace("-", "_")
     if plain in OTHER_NAMES:
-        return f" (here it is called {OTHER_NAMES[plain]})"
+        meaning = OTHER_MEANINGS.get(plain)
+        return f" (here it is called {OTHER_NAMES[plain]}{f', and is {meaning}' if meaning else ''})"
     close = difflib.get_close_matches(plain, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""
 

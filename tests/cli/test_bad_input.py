@@ -82,7 +82,7 @@ def test_heads_that_do_not_divide_the_width_get_the_nearest_good_numbers(bajka: 
     result = bajka("train", texts, "--n-embd", "100", "--n-head", "3", "--steps", "2")
     assert result.code == 2
     assert "n_head = 3 does not divide n_embd = 100" in result.err
-    assert "n_embd = 99" in result.err
+    assert "n_embd = 102" in result.err
 
 
 def test_an_unknown_flag_is_answered_with_the_nearest(bajka: Bajka) -> None:

@@ -183,3 +183,14 @@ def test_a_model_that_is_no_run_needs_texts(folder: Path, writer: LoadedModel) -
 def test_no_text_to_judge_is_a_sentence(folder: Path, writer: LoadedModel) -> None:
     with pytest.raises(SettingsError, match="n = 0"):
         judge_model(writer, str(folder), n=0)
+
+
+def test_the_real_text_of_a_model_with_fields_is_the_text_alone(writer: LoadedModel, tmp_path: Path) -> None:
+    template = "<|title|>{title}<|plot|>{plot}"
+    tokenizer = byte_tokenizer().with_markers(["<|title|>", "<|plot|>"], template=template)
+    write_model_folder(tmp_path / "model", tiny_model("modern", vocab_size=tokenizer.vocab_size), tokenizer)
+    films = "".join(f'{{"title": "The Iron Fox {n}", "plot": "A fox was king in forest {n}."}}\n' for n in range(3))
+    (tmp_path / "films.jsonl").write_text(films)
+    loaded = load_model(str(tmp_path / "model"))
+    found = real_texts(loaded, n=3, tokens=12, texts=[str(tmp_path / "films.jsonl")])
+    assert found == ["A fox was ki"] * 3

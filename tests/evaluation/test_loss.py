@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from bajka.config import TokenizerSettings
 from bajka.errors import CorpusError
@@ -158,3 +159,13 @@ def test_nothing_to_evaluate_is_a_sentence(texts: list[str]) -> None:
         strided_loss(tiny_model("gpt2"), tokens)
     with pytest.raises(CorpusError, match="There is no token to evaluate on"):
         windows_loss(tiny_model("gpt2"), tokens, end_of_text=END)
+
+
+def test_short_texts_do_not_cost_whole_windows() -> None:
+    model = tiny_model("modern", context_length=1024)
+    with FlopCounterMode(display=False) as counter:
+        strided_loss(model, token_set(["The end."], byte_tokenizer()), rows=16)
+    short = counter.get_total_flops()
+    with FlopCounterMode(display=False) as counter:
+        strided_loss(model, token_set(["The end. " * 200], byte_tokenizer()), rows=16)
+    assert short < counter.get_total_flops() / 100

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import yaml
 from planted import SECRET
 
 from bajka.checkpoint.model_folder import load_model, write_model_folder
+from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import SettingsError
 from bajka.export.card import PLACE, model_card
 from bajka.export.folder import export_folder
@@ -53,6 +56,24 @@ def test_the_numbers_are_those_of_the_best_step(run: Path) -> None:
     assert f"Measured at step {best['step']}" in card
     for name in ("val_bits_per_byte", "val_bits_per_letter", "val_loss"):
         assert f"{measured[name]:.4f}" in card
+
+
+def test_the_numbers_of_averaged_weights_are_the_averages(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "averaged"
+    shutil.copytree(run, copy)
+    folder = RunFolder.open(copy)
+    best = (folder.read_pointer("best") or {}) | {"weights": "average"}
+    folder.write_pointer("best", **best)
+    lines = [json.loads(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        if "val_loss" in line:
+            line["average_val_loss"] = line["val_loss"] / 2
+    (copy / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    measured = next(line for line in lines if line["step"] == best["step"] and "val_loss" in line)
+    card = card_of(copy)
+    assert f"loss | {measured['average_val_loss']:.4f} nats" in card
+    assert f"bits per byte | {measured['val_bits_per_byte'] / 2:.4f}" in card
+    assert f"perplexity | {math.exp(measured['average_val_loss']):,.2f}" in card
 
 
 def test_the_samples_are_those_of_the_best_step(run: Path) -> None:

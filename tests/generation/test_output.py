@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,26 @@ def test_no_texts_are_a_file_all_the_same(name: str, tmp_path: Path) -> None:
     assert (tmp_path / name).is_file()
 
 
-def test_an_old_file_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text("old")
-    assert "old" not in saved(tmp_path / "a.jsonl")
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt"])
+def test_an_old_file_of_ours_is_replaced_and_no_other(name: str, tmp_path: Path) -> None:
+    save_texts(tmp_path / name, [replace(TEXTS[0], text="old")], SAMPLING, model="m")
+    assert "old" not in saved(tmp_path / name)
     assert len(list(tmp_path.iterdir())) == 1
+    (tmp_path / name).write_text("My diary.\nMonday.\n")
+    with pytest.raises(SettingsError, match="was not written by bajka generate"):
+        saved(tmp_path / name)
+    assert (tmp_path / name).read_text() == "My diary.\nMonday.\n"
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt"])
+def test_fields_are_kept_with_the_texts(name: str, tmp_path: Path) -> None:
+    save_texts(tmp_path / name, TEXTS, SAMPLING, model="m", fields={"title": "The Iron Fox"})
+    assert "The Iron Fox" in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_a_folder_that_is_not_there_yet_is_made_before_the_work(tmp_path: Path) -> None:
+    check_output(tmp_path / "new" / "a.txt")
+    assert (tmp_path / "new").is_dir()
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "a", "a.json"])

@@ -155,7 +155,7 @@ def test_any_combination_gives_a_distribution_or_a_sentence(wish: dict[str, Any]
         ({"top_p": 1.1}, "top_p = 1.1 must be above 0 and at most 1"),
         ({"min_p": -0.1}, "min_p = -0.1 must be between 0 and 1"),
         ({"repetition_penalty": 0.0}, "repetition_penalty = 0.0 must be above 0"),
-        ({"max_new_tokens": 0}, "max_new_tokens = 0 must be at least 1"),
+        ({"max_new_tokens": 0}, "max_new_tokens = 0 must be a whole number of at least 1"),
         ({"stop": ("",)}, "stop = .* must be a list of texts that are not empty"),
         ({"stop": "The end"}, "stop = 'The end' must be a list of texts"),
         ({"seed": -1}, "seed = -1 must be between 0 and"),

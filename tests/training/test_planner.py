@@ -95,6 +95,14 @@ def test_a_step_that_something_disturbed_is_measured_again(texts: Path) -> None:
     assert one.rates.seconds > RATES.seconds
 
 
+def test_a_text_that_repeats_one_sentence_has_a_plan(tmp_path: Path) -> None:
+    text = tmp_path / "dull.txt"
+    text.write_text("All work and no play makes Jack a dull boy.\n" * 4000, encoding="utf-8")
+    plan = preview(settings_with(texts=[str(text)], threads=1, minutes=1), say=lambda line: None)
+    assert plan.expected_steps > 1
+    assert plan.expectation is None
+
+
 def test_a_preview_says_the_plan_and_writes_its_page(texts: Path) -> None:
     said: list[str] = []
     settings = settings_with(texts=[str(texts)], threads=1, minutes=2, n_embd=64)

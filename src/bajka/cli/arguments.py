@@ -15,14 +15,18 @@ import tyro
 
 from bajka.config import Settings
 from bajka.errors import SettingsError
-from bajka.settings import OTHER_NAMES
+from bajka.settings import OTHER_MEANINGS, OTHER_NAMES
 
 FLAG_NAMES = {"from_model": "from"}
+WITH_SETTINGS = ("train", "plan", "prepare", "inspect")
+"""The commands that take settings as flags."""
 
 
 def parse(function: Callable[..., None], command: str, arguments: Sequence[str]) -> Callable[[], None]:
     """Read `arguments` for a command; exits with 2 and a hint when they do not fit."""
-    answer_other_names(arguments)
+    if command in WITH_SETTINGS:
+        answer_other_names(arguments)
+    refuse_repeated(arguments)
     return tyro.cli(
         _binder(function), prog=f"bajka {command}", args=list(arguments), config=(tyro.conf.OmitArgPrefixes,)
     )
@@ -45,7 +49,26 @@ def answer_other_names(arguments: Sequence[str]) -> None:
         plain = word.partition("=")[0].removeprefix("--").replace("-", "_")
         if word.startswith("--") and plain in OTHER_NAMES and plain not in FLAG_NAMES.values():
             ours = FLAG_NAMES.get(OTHER_NAMES[plain], OTHER_NAMES[plain]).replace("_", "-")
-            raise SettingsError(f"{word.partition('=')[0]} is called --{ours} here.")
+            meaning = OTHER_MEANINGS.get(plain)
+            raise SettingsError(
+                f"{word.partition('=')[0]} is called --{ours} here{f', and is {meaning}' if meaning else ''}."
+            )
+
+
+def refuse_repeated(arguments: Sequence[str]) -> None:
+    """Raise `SettingsError` when the flag of a list comes twice: only the last one would be heard."""
+    lists = {"--add", "--language"} | {
+        f"--{name.replace('_', '-')}"
+        for info in Settings.model_fields.values()
+        for name, field in info.annotation.model_fields.items()  # type: ignore[union-attr]
+        if get_origin(field.annotation) is tuple
+    }
+    flags = [word.partition("=")[0].replace("_", "-") for word in arguments if word.startswith("--")]
+    for flag in flags:
+        if flag in lists and flags.count(flag) > 1:
+            raise SettingsError(
+                f"{flag} is given {flags.count(flag)} times. Write it once, all values behind it: {flag} A B."
+            )
 
 
 def wishes_type(*sections: str, leave_out: Sequence[str] = ("texts",)) -> Any:
@@ -70,7 +93,7 @@ def given(wishes: Any) -> dict[str, Any]:
         section = getattr(wishes, group.name)
         for field in dataclasses.fields(section):
             value = getattr(section, field.name)
-            if value is not None and value is not False:
+            if value is not None and not (value is False and field.default is False):
                 found[field.name] = value
     return found
 
@@ -87,7 +110,7 @@ def _field(name: str, info: Any) -> tuple[str, Any, Any]:
         name=FLAG_NAMES.get(name, name.replace("_", "-")), help=help_text, help_behavior_hint="", metavar=_metavar(kind)
     )
     if kind is bool and info.default is False:
-        return name, Annotated[bool, argument], dataclasses.field(default=False)
+        return name, Annotated[bool, argument, tyro.conf.FlagCreatePairsOff], dataclasses.field(default=False)
     return name, Annotated[Union[kind, None], argument], dataclasses.field(default=None)  # noqa: UP007
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (0 when all went well; see `bajka.errors` for the others)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nothing leaves the computer unless it is shared
+    _write_any_letter()
     with _noticed_ctrl_c() as pressed:
         try:
             code = run(arguments)
@@ -102,10 +104,30 @@ def _guarded(command: str, rest: list[str]) -> int:
             f"{error.strerror}: {error.filename or 'a file'}. Free some space or choose another folder, then try again."
         )
         return 3
-    except MemoryError:
-        complain("The machine ran out of memory. Choose a smaller model, context or micro-batch.")
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        complain(
+            "The machine ran out of memory. Choose a smaller model, context or micro-batch, or fewer texts at once."
+        )
         return 3
     return 0
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether it means that there is no memory left: torch says so in a RuntimeError."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from bajka.hardware import out_of_memory
+
+    return out_of_memory(error)
+
+
+def _write_any_letter() -> None:
+    """Into files and pipes we write UTF-8; a terminal that lacks a letter shows a question mark for it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
 def overview() -> str:

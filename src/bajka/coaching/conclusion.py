@@ -138,7 +138,7 @@ def _commands(limit: Limit, curve: Curve, facts: Facts, prompt: str) -> list[str
             found.append((f"bajka train {facts.run} --add MORE_TEXTS", "a new run from these weights, with more text"))
         case "rate" | "neither":
             pass
-    found.append((f"bajka evaluate {facts.run}", "judges it: how good, how varied, how much is copied"))
+    found.append((f"bajka evaluate {facts.run}", "judges it: bits per byte and per letter, perplexity"))
     width = max(len(command) for command, _ in found)
     return [f"  {command:<{width}}   {why}" for command, why in found]
 

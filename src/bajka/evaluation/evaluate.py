@@ -9,12 +9,16 @@ from typing import Literal
 from bajka.checkpoint.model_folder import LoadedModel
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.corpus import read_corpus
-from bajka.errors import ModelError, TokenizerError
+from bajka.corpus.telling import what_was_read
+from bajka.errors import ModelError, SettingsError, TokenizerError
 from bajka.evaluation.loss import Loss, strided_loss
 from bajka.settings import settings_with
 from bajka.tokens.store import TokenSet, open_token_data, token_set
 
 Part = Literal["validation", "test"]
+
+LOSS_CHUNK = 1024
+"""Tokens whose logits are in memory at once."""
 
 
 def evaluate_model(
@@ -22,16 +26,28 @@ def evaluate_model(
     texts: Sequence[str] = (),
     *,
     part: Part = "validation",
+    say: Callable[[str], None] = lambda line: None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Loss:
-    """Strided loss on `texts` (files and folders, all of them), or on a held-out `part` of the run that was named.
+    """Strided loss on `texts` (files and folders; equal documents once), or on a held-out `part` of the run that was named.
 
-    Raises `ModelError` when there are no texts and the model is no run with prepared data.
+    `say` is told what was read and what was not. Raises `ModelError` when there are no texts and the model is no run with
+    prepared data, `SettingsError` for a part of texts.
     """
-    return strided_loss(loaded.model, held_out_tokens(loaded, texts, part=part), progress=progress)
+    if texts and part != "validation":
+        raise SettingsError(f"part = {part} is of the text that a run held out: leave it, or the texts, out.")
+    if loaded.model.loss_chunk is None:  # all logits of a large vocabulary at once may be more than there is memory
+        loaded.model.loss_chunk = LOSS_CHUNK
+    return strided_loss(loaded.model, held_out_tokens(loaded, texts, part=part, say=say), progress=progress)
 
 
-def held_out_tokens(loaded: LoadedModel, texts: Sequence[str] = (), *, part: Part = "validation") -> TokenSet:
+def held_out_tokens(
+    loaded: LoadedModel,
+    texts: Sequence[str] = (),
+    *,
+    part: Part = "validation",
+    say: Callable[[str], None] = lambda line: None,
+) -> TokenSet:
     """Ids of `texts` (files and folders), or of a held-out `part` of the run that was named.
 
     Texts are read and cleaned as the run's own were, but for its limit and its encodings, which name its own files.
@@ -46,7 +62,10 @@ def held_out_tokens(loaded: LoadedModel, texts: Sequence[str] = (), *, part: Par
         limit=None,
         encoding=(),
     )
-    return token_set(read_corpus(settings.corpus, settings.cleaning).documents, loaded.tokenizer)
+    corpus = read_corpus(settings.corpus, settings.cleaning)
+    for line in what_was_read(corpus):
+        say(line)
+    return token_set(corpus.documents, loaded.tokenizer)
 
 
 def run_of(loaded: LoadedModel) -> RunFolder | None:
@@ -75,6 +94,8 @@ def held_out_of(loaded: LoadedModel, part: Part) -> TokenSet:
             f"The ids in {prepared} were made by the tokenizer {data.tokenizer_fingerprint}, not by this model's "
             f"({loaded.tokenizer.fingerprint}). Name texts to evaluate on."
         )
+    if part not in ("validation", "test"):
+        raise SettingsError(f'part = {part!r}: a run has a "validation" and perhaps a "test" part.')
     if part == "validation":
         return data.validation
     if data.test is None:

@@ -17,7 +17,7 @@ import torch
 from bajka.checkpoint.locate import locate_model
 from bajka.checkpoint.model_folder import LoadedModel
 from bajka.errors import CorpusError, MissingExtraError, ModelError, SettingsError
-from bajka.evaluation.evaluate import held_out_tokens
+from bajka.evaluation.evaluate import Part, held_out_tokens
 from bajka.evaluation.loss import Loss, make_loss
 from bajka.generation.sampling import Sampling
 from bajka.generation.write import generate
@@ -26,6 +26,7 @@ from bajka.tokens.store import TokenSet
 
 _LONGEST_CONTEXT = 2048  # the logits of a large vocabulary over more would not fit in a home computer
 _OPENING_WORDS, _OPENING_LETTERS, _OPENING_TOKENS = 4, 8, 6
+_MOST_FIELD_TOKENS = 128  # of a title, a genre, before the text itself
 
 
 @dataclass(frozen=True)
@@ -138,29 +139,35 @@ def judge_model(
     *,
     n: int = 20,
     texts: Sequence[str] = (),
+    part: Part = "validation",
     sampling: Sampling | None = None,
     device: str = "cpu",
 ) -> Comparison:
     """`n` texts that `loaded` writes, beside `n` real ones of about the same length with the same first words.
 
-    The real ones are of `texts` (files and folders) or of the run's validation text. Raises what `judge_texts` and
+    The real ones are of `texts` (files and folders) or of a held-out `part` of the run. Raises what `judge_texts` and
     `bajka.evaluation.evaluate.held_out_tokens` raise, and `SettingsError` for n below 1.
     """
     if n < 1:
         raise SettingsError(f"n = {n}: give the judge at least 1 text.")
     sampling = sampling or Sampling()
     court = Judge.load(judge, device=device)
-    real = real_texts(loaded, n=n, tokens=sampling.max_new_tokens + _OPENING_TOKENS, texts=texts)
+    real = real_texts(loaded, n=n, tokens=sampling.max_new_tokens + _OPENING_TOKENS, texts=texts, part=part)
     prompts = [opening(text) for text in real]
     written = [one.whole for one in generate(loaded.model, loaded.tokenizer, prompts, sampling=sampling)]
     return Comparison(judge, tuple(written), tuple(real), court.report(written), court.report(real))
 
 
-def real_texts(loaded: LoadedModel, *, n: int, tokens: int, texts: Sequence[str] = ()) -> list[str]:
-    """`n` held-out texts of at most `tokens` tokens: beginnings of documents, or of places of a few long ones."""
-    held_out = held_out_tokens(loaded, texts)
-    end = loaded.tokenizer.end_of_text
-    pieces = [_document_from(held_out, place, tokens, end) for place in _places(held_out, n)]
+def real_texts(
+    loaded: LoadedModel, *, n: int, tokens: int, texts: Sequence[str] = (), part: Part = "validation"
+) -> list[str]:
+    """`n` held-out texts of at most `tokens` tokens: beginnings of documents, or of places of a few long ones.
+
+    Of a text with fields it is what stands behind its last marker.
+    """
+    held_out = held_out_tokens(loaded, texts, part=part)
+    end, markers = loaded.tokenizer.end_of_text, frozenset(loaded.tokenizer.markers.values())
+    pieces = [_document_from(held_out, place, tokens, end, markers) for place in _places(held_out, n)]
     found = [text for piece in pieces if (text := loaded.tokenizer.decode(piece).strip("\ufffd"))]
     if not found:
         raise CorpusError(
@@ -187,11 +194,13 @@ def _places(tokens: TokenSet, n: int) -> list[int]:
     return [len(tokens) * i // n for i in range(n)]
 
 
-def _document_from(tokens: TokenSet, place: int, length: int, end: int) -> list[int]:
-    """At most `length` ids from `place` on, up to the end of the document."""
-    ids = [int(one) for one in tokens.ids[place : place + length + 1]]
-    ids = ids[1:] if ids[:1] == [end] else ids[:length]
-    return ids[: ids.index(end)] if end in ids else ids
+def _document_from(tokens: TokenSet, place: int, length: int, end: int, markers: frozenset[int]) -> list[int]:
+    """At most `length` ids of the document from `place` on, up to its end; fields and markers before are passed over."""
+    ids = [int(one) for one in tokens.ids[place : place + length + _MOST_FIELD_TOKENS * len(markers) + 1]]
+    ids = ids[1:] if ids[:1] == [end] else ids
+    ids = ids[: ids.index(end)] if end in ids else ids
+    begin = max((at + 1 for at, one in enumerate(ids) if one in markers), default=0)
+    return ids[begin : begin + length]
 
 
 def _loss(scores: Sequence[tuple[float, int, str]]) -> Loss:

@@ -19,6 +19,9 @@ from bajka.model.transformer import Transformer
 from bajka.tokens.batches import IGNORED, Batch, document_batch, evaluation_begins, span_batch, spread
 from bajka.tokens.store import TokenSet
 
+MOST_AT_ONCE = 16_384
+"""Tokens of the windows that are judged together."""
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -100,6 +103,7 @@ def strided_loss(
     target but those of a document's first window has at least half a context before it."""
     model.eval()
     length = model.config.context_length
+    rows = max(1, min(rows, MOST_AT_ONCE // length))
     nats, counted, batch = 0.0, 0, list[tuple[NDArray[np.int64], NDArray[np.int64]]]()
     for window in _strided(tokens, length):
         batch.append(window)
@@ -139,7 +143,8 @@ def _add(
     nats: float,
     counted: int,
 ) -> tuple[float, int]:
-    batch = Batch(np.stack([w[0] for w in windows]), np.stack([w[1] for w in windows]))
+    longest = 1 + max(int(np.flatnonzero(targets != IGNORED).max(initial=0)) for _, targets in windows)
+    batch = Batch(np.stack([w[0][:longest] for w in windows]), np.stack([w[1][:longest] for w in windows]))
     return nats + _nats(model, batch, dtype), counted + batch.counted
 
 

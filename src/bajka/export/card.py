@@ -7,6 +7,7 @@ the samples that the model wrote while it was trained.
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -76,9 +77,21 @@ def read_facts(loaded: LoadedModel) -> Facts:
     lines = [line for line in run.metrics() if line["step"] <= step]
     quality: dict[str, Any] = next((line for line in reversed(lines) if "val_loss" in line), {})
     training: dict[str, Any] = next((line for line in reversed(lines) if "train_loss" in line), {})
+    if loaded.folder.name == "model" and (run.read_pointer("best") or {}).get("weights") == "average":
+        quality = _of_average(quality)
     samples = [line for line in run.samples() if line["step"] == quality.get("step")]
     base = hub_name(run.settings.train.from_model)
     return Facts(run.path.resolve().name, run, plan, training, quality, samples, base)
+
+
+def _of_average(line: dict[str, Any]) -> dict[str, Any]:
+    """An evaluation's numbers for the average of the weights, of which the loss alone was written down."""
+    loss = line.get("average_val_loss")
+    if loss is None:
+        return line
+    ratio = loss / line["val_loss"]
+    bits = {name: ratio * line[name] for name in ("val_bits_per_byte", "val_bits_per_letter") if name in line}
+    return line | bits | {"val_loss": loss, "val_perplexity": math.exp(min(loss, 700.0))}
 
 
 def run_of(folder: Path) -> RunFolder | None:

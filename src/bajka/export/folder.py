@@ -64,8 +64,8 @@ def check_output(output: Path) -> None:
         raise InputError(
             f"--output {output} already holds {foreign[0]}, which is no part of an export. Give a new folder."
         )
-    if held and CARD not in held:
-        raise InputError(f"--output {output} holds a model that was not exported there. Give a new folder.")
+    if held and not {CARD, "config.json"} <= set(held):
+        raise InputError(f"--output {output} holds {held[0]}, which was not exported there. Give a new folder.")
 
 
 def _publish(finished: Path, output: Path) -> None:
@@ -85,9 +85,12 @@ def _sampling(loaded: LoadedModel) -> dict[str, Any]:
     if run is None:
         return {}
     sample = run.settings.sample
+    always: dict[str, Any] = {"max_new_tokens": sample.max_new_tokens}
+    if sample.repetition_penalty != 1.0:
+        always["repetition_penalty"] = sample.repetition_penalty
     if sample.temperature == 0:
-        return {"do_sample": False, "max_new_tokens": sample.max_new_tokens}
+        return {"do_sample": False, **always}
     wishes = {"temperature": sample.temperature, "top_p": sample.top_p, "min_p": sample.min_p}
     given = {name: value for name, value in wishes.items() if value is not None}
     # top_k 0 is "all": transformers takes 50 when it is left out
-    return {"do_sample": True, "max_new_tokens": sample.max_new_tokens, "top_k": sample.top_k or 0, **given}
+    return {"do_sample": True, **always, "top_k": sample.top_k or 0, **given}

@@ -68,7 +68,9 @@ def decode(
     waiting = deque(rows)
     active = [waiting.popleft() for _ in range(min(rows_at_once, len(waiting)))]
     weights = model.embedding.weight
-    cache = Cache(model.config, len(active), dtype=weights.dtype, device=weights.device)
+    longest = max((len(row.ids) for row in rows), default=0) + sampling.max_new_tokens
+    slots = min(model.config.context_length, longest)
+    cache = Cache(model.config, len(active), dtype=weights.dtype, device=weights.device, slots=slots)
     fresh = list(range(len(active)))  # places in the batch whose row was not encoded yet
     while active:
         logits = _next_logits(model, cache, active, fresh)

@@ -47,7 +47,8 @@ def run_studio(
     host, port = free_address(host, port)
     loaded = open_model(name, device=device)
     sample, prompts = _habits(name)
-    page = build_studio(loaded, title=_title(name), sample=sample, prompts=prompts)
+    local = host in ("127.0.0.1", "localhost", "::1")
+    page = build_studio(loaded, title=_title(name), sample=sample, prompts=prompts, local=local)
     ready(start_studio(page, host=host, port=port, open_browser=open_browser))
     try:
         while page.server.thread.is_alive():
@@ -64,12 +65,13 @@ def build_studio(
     title: str,
     sample: SampleSettings | None = None,
     prompts: Sequence[str] = (),
+    local: bool = True,
 ) -> gradio.Blocks:
     """The page, not yet served. Its only public endpoint is `/write`: prompt, n, max_new_tokens, temperature, top_k,
     top_p, seed in; `MOST_TEXTS` texts (unasked ones empty) and a line about them out, again and
     again as they grow.
 
-    `sample` are the defaults of the controls, `prompts` are offered to click on.
+    `sample` are the defaults of the controls, `prompts` are offered to click on; `local`: nobody else can reach it.
     """
     gr = _gradio()
     sample = sample or SampleSettings()
@@ -92,7 +94,7 @@ def build_studio(
 
     vocab_size = loaded.tokenizer.vocab_size
     with gr.Blocks(title=title, analytics_enabled=False) as page:
-        gr.Markdown(f"# {title}\n{_explanation(loaded)}")
+        gr.Markdown(f"# {title}\n{_explanation(loaded, local=local)}")
         with gr.Row(equal_height=False):
             with gr.Column(scale=7, min_width=360):
                 prompt = _prompt(prompts)
@@ -225,13 +227,13 @@ def _visible(n: int) -> list[Any]:
     return [_gradio().update(visible=number < n) for number in range(MOST_TEXTS)]
 
 
-def _explanation(loaded: LoadedModel) -> str:
+def _explanation(loaded: LoadedModel, *, local: bool) -> str:
     config = loaded.model.config
     device = loaded.model.embedding.weight.device
     return (
         f"A small language model of {parameters(config):,} weights that sees {config.context_length:,} tokens at once, "
         f"running on {device}. It goes on with what you begin, in the manner of the texts it learnt from. It does not chat "
-        "and knows no facts. What you write here stays on this computer."
+        f"and knows no facts.{' What you write here stays on this computer.' if local else ''}"
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from bajka.config import Settings
 from bajka.corpus import Corpus, Split, read_corpus, split_documents
+from bajka.corpus.telling import what_was_read
 from bajka.errors import CorpusError, SettingsError
 from bajka.planning.plan import CorpusFacts
 from bajka.progress import Progress, silent
@@ -24,8 +25,6 @@ from bajka.training.corpus_facts import facts_of
 from bajka.training.vocabulary import make_tokenizer
 
 Say = Callable[[str], None]
-
-_SHOWN = 10  # files named one by one
 
 
 @dataclass(frozen=True)
@@ -143,26 +142,8 @@ def read_and_split(
 def read_texts(settings: Settings, say: Say, *, keep: Path | None = None, progress: Progress = silent) -> Corpus:
     """The documents, with what a person should know of them said."""
     corpus = read_corpus(settings.corpus, settings.cleaning, keep=keep, progress=progress)
-    if corpus.news:
-        say(corpus.news)
-    say(f"Read {len(corpus.documents):,} documents, {corpus.bytes:,} bytes, {corpus.letters:,} letters.")
-    noted = [file for file in corpus.files if file.note]
-    for file in noted[:_SHOWN]:
-        say(f"  {file.name}: {file.note}")
-    if len(noted) > _SHOWN:
-        say(f"  ... and notes on {len(noted) - _SHOWN:,} more files; `bajka inspect` lists them all.")
-    for file in corpus.files:
-        if not file.encoding.sure:
-            say(f"  UNSURE: {file.name} was read as {file.encoding.name}: {file.encoding.sample}")
-    for skipped in corpus.skipped[:_SHOWN]:
-        say(f"  Skipped {skipped.name}: {skipped.reason}")
-    if len(corpus.skipped) > _SHOWN:
-        say(f"  ... and {len(corpus.skipped) - _SHOWN:,} more; `bajka inspect` lists them all.")
-    if corpus.changes:
-        changed = (f"{step} {change.documents:,}" for step, change in corpus.changes.items())
-        say(f"Cleaned (documents changed): {', '.join(changed)}.")
-    for reason, count in corpus.left_out.items():
-        say(f"Left out: {count:,} documents, {reason}.")
+    for line in what_was_read(corpus):
+        say(line)
     return corpus
 
 

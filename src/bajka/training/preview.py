@@ -53,7 +53,8 @@ def _facts(
     """Counts of all that training reads, encoded in memory."""
     sources = [one for one in sources_of(settings) if one.kind != "watched"]
     sources = [read_source(one, settings, voice(one, say), parent=None, progress=progress) for one in sources]
-    sources = without_leaks(sources, (), settings, say, progress)
+    if len(sources) > 1:
+        sources = without_leaks(sources, (), settings, say, progress)
     tokenizer = base.tokenizer.with_start() if base else None
     if tokenizer is None and sources[0].given:
         tokenizer = given_tokens(sources[0].given, settings, None, say).tokenizer

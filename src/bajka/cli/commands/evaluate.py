@@ -40,16 +40,18 @@ def evaluate(
     from bajka.hardware import choose_device
 
     loaded = open_model(model, device=device)
-    loss = evaluate_model(loaded, texts, part=part)
+    notes = console(stderr=True)
+    loss = evaluate_model(loaded, texts, part=part, say=lambda line: notes.print(line, markup=False))
     numbers: dict[str, object] = {"model": model, **loss.as_dict()}
     compared = None
     if judge is not None:
         from bajka.evaluation.judge import judge_model
 
-        compared = judge_model(loaded, judge, n=n, texts=texts, device=choose_device(device))
+        compared = judge_model(loaded, judge, n=n, texts=texts, part=part, device=choose_device(device))
         numbers["judge"] = compared.as_dict()
     if json:
-        print(json_module.dumps(numbers, indent=2, ensure_ascii=False))
+        known = {name: None if value != value else value for name, value in numbers.items()}  # JSON has no NaN
+        print(json_module.dumps(known, indent=2, ensure_ascii=False))
         return
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_row("bits per byte", f"{loss.bits_per_byte:.4f}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from bajka.cli.common import console
-from bajka.errors import InputError
+from bajka.errors import DiskError, InputError
 
 if TYPE_CHECKING:
     from bajka.generation.sampling import Sampling
@@ -27,7 +27,7 @@ def generate(
     top_p: float | None = None,
     min_p: float | None = None,
     repetition_penalty: float | None = None,
-    stop: tuple[str, ...] = (),
+    stop: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TEXT"), tyro.conf.UseAppendAction] = (),
     seed: int | None = None,
     prompts_file: Path | None = None,
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
@@ -46,7 +46,7 @@ def generate(
         top_p: Choose among the likeliest tokens with this total share.
         min_p: Drop tokens below this share of the likeliest one.
         repetition_penalty: Above 1, tokens already used become less likely.
-        stop: Strings that end a text.
+        stop: A string that ends a text; for several, the flag several times.
         seed: The same seed gives the same texts (default: drawn, and shown).
         prompts_file: A file with one prompt a line.
         output: Write to a .txt, .jsonl or .csv with seed and settings.
@@ -77,7 +77,7 @@ def _write(
 ) -> None:
     """Check what can be checked, load the model, write, show or save."""
     from bajka.generation.output import check_output, save_texts
-    from bajka.generation.prompt import parse_fields
+    from bajka.generation.prompt import parse_fields, prompt_ids
     from bajka.generation.write import clamp, generate
 
     if output is not None:
@@ -95,6 +95,7 @@ def _write(
         notes.print(said, markup=False)
     one = len(prompts) * n == 1
     if one:
+        prompt_ids(loaded.tokenizer, prompts[0], fields)  # refuses fields before anything is shown
         sys.stdout.write(prompts[0])
         sys.stdout.flush()
     texts = generate(
@@ -114,7 +115,12 @@ def _write(
     elif output is None:
         print("\n\n---\n\n".join(text.whole.strip("\n") for text in texts))
     if output is not None:
-        save_texts(output, texts, sampling, model=name)
+        try:
+            save_texts(output, texts, sampling, model=name, fields=fields)
+        except DiskError:
+            if not one:  # nobody has seen them yet
+                print("\n\n---\n\n".join(text.whole.strip("\n") for text in texts))
+            raise
         notes.print(f"Wrote {len(texts)} texts to {output}.", markup=False)
     notes.print(f"(seed {sampling.seed}, temperature {sampling.temperature:g})", markup=False, style="dim")
 
