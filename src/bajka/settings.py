@@ -6,6 +6,8 @@ The page itself, all sections and defaults, is `bajka.config`.
 from __future__ import annotations
 
 import difflib
+import os
+import shlex
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,6 +70,14 @@ def suggestion(name: str, known: Iterable[str] = tuple(SECTION_OF)) -> str:
         return f" (here it is called {OTHER_NAMES[plain]}{f', and is {meaning}' if meaning else ''})"
     close = difflib.get_close_matches(plain, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def shell_word(value: str | Path) -> str:
+    """A path or name as one word of a command that a person may copy."""
+    text = str(value)
+    if os.name == "nt":
+        return f'"{text}"' if " " in text else text
+    return shlex.quote(text)
 
 
 def settings_from(sections: dict[str, Any], *, source: str = "the settings") -> Settings:

@@ -200,3 +200,19 @@ def test_a_log_with_nothing_to_forget_is_not_touched(run: RunFolder) -> None:
 
 def test_letters_of_every_script_stay_readable_in_a_log() -> None:
     assert json_line({"text": "Жила-была čaša"}) == json.dumps({"text": "Жила-была čaša"}, ensure_ascii=False) + "\n"
+
+
+def test_a_run_that_still_reads_its_texts_is_said_to(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    with pytest.raises(RunError, match="its texts are still being read"):
+        RunFolder.open(tmp_path)
+
+
+def test_prepared_data_is_found_where_it_was_or_where_it_moved_with_the_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "runs" / "tales")
+    there, moved = tmp_path / "elsewhere" / "tales-1", tmp_path / "data" / "tales-1"
+    assert run.data_at(there) == there
+    moved.mkdir(parents=True)
+    assert run.data_at(there) == moved
+    there.mkdir(parents=True)
+    assert run.data_at(there) == there

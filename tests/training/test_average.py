@@ -119,3 +119,17 @@ def test_the_average_is_the_model_when_it_is_better(texts: Path, tmp_path: Path)
     assert all(torch.equal(model[name], kept[name]) for name in model)
     raw = load_file(checkpoint / "model.safetensors")
     assert not all(torch.equal(model[name], raw[name]) for name in model)
+
+
+@pytest.mark.parametrize(("first", "then"), [("ema", "epochs"), ("epochs", "ema")])
+def test_an_average_of_another_kind_is_not_gone_on_with(
+    first: Literal["ema", "epochs"], then: Literal["ema", "epochs"]
+) -> None:
+    old, new = average(first), average(then)
+    model, _ = followed(old, 12)
+    new.load(old.state(), model, source="x")
+    assert not new.kept
+    new.update(model, epoch=3)  # the epoch that the old one had reached: none has ended since
+    assert len(new.kept) == (1 if then == "ema" else 0)
+    if then == "ema":
+        assert all(torch.equal(new.kept[0][name], p) for name, p in model.named_parameters())

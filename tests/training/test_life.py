@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import bajka
 from bajka import durable
@@ -17,6 +18,7 @@ from bajka.checkpoint.run_folder import RunFolder, read_lines
 from bajka.errors import ModelError, NumericsError, RunError, SettingsError
 from bajka.settings import settings_with
 from bajka.training.inputs import name_of
+from bajka.training.life import with_more_text
 from tiny import byte_tokenizer, tiny_model
 from tiny_runs import Stopped, Watcher, bits, checkpoints, go_on, stop_at, tales_file, train_tiny
 
@@ -56,7 +58,7 @@ def test_the_same_command_says_that_a_run_is_finished_and_how_to_extend_it(texts
     run = train_tiny(texts, watcher, out=str(finished.path), **ASKED)
     assert run.path == finished.path
     assert "is finished (8 steps). Extend it: bajka train" in watcher.text
-    assert "--minutes 20 (or --steps N)" in watcher.text
+    assert "--minutes 1 (or --steps N)" in watcher.text
     assert not watcher.reports
     assert finished.folder.metrics_file.read_bytes() == before
 
@@ -81,11 +83,11 @@ def test_without_out_a_run_is_named_after_its_texts(
 
 
 def test_the_command_that_made_a_run_knows_it_after_it_was_made_longer(texts: Path, finished: bajka.Run) -> None:
-    go_on(finished.path, steps=2)
+    go_on(finished.path, steps=6)
     watcher = Watcher()
     run = train_tiny(texts, watcher, out=str(finished.path), **ASKED)
     assert run.path == finished.path
-    assert "is finished (6 steps)" in watcher.text
+    assert "is finished (10 steps)" in watcher.text
 
 
 # -- going on ----------------------------------------------------------------------------------------------------
@@ -222,8 +224,8 @@ def test_a_run_made_longer_equals_one_that_was_long_from_the_start(
 
 
 def test_the_numbers_of_the_cooldown_that_was_undone_are_kept_aside(finished: bajka.Run) -> None:
-    go_on(finished.path, steps=2)
-    assert [line["step"] for line in finished.metrics] == [0, 1, 2, 3, 4, 4, 5, 6, 6]
+    go_on(finished.path, steps=5)
+    assert [line["step"] for line in finished.metrics] == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 9]
     dropped = read_lines(finished.path / "metrics-dropped.jsonl")
     assert [line["step"] for line in dropped] == [5, 6, 7, 8, 8]
 
@@ -233,10 +235,10 @@ def test_the_best_model_of_the_old_life_stays_until_it_is_beaten(finished: bajka
     weights = durable.sha256_of(finished.folder.model / "model.safetensors")
     assert before is not None
     assert before["step"] == 8
-    go_on(finished.path, steps=1)
+    go_on(finished.path, steps=4, learning_rate=1e-6)
     assert finished.folder.read_pointer("best") == before
     assert durable.sha256_of(finished.folder.model / "model.safetensors") == weights
-    go_on(finished.path, steps=30)
+    go_on(finished.path, steps=30, learning_rate=0.02)
     best = finished.folder.read_pointer("best")
     assert best is not None
     assert best["val_loss"] < before["val_loss"]
@@ -258,7 +260,86 @@ def test_a_lengthening_that_crashed_goes_on_by_the_same_command(
 def test_a_run_can_be_made_longer_again_and_again(finished: bajka.Run) -> None:
     ends = [go_on(finished.path, steps=4).plan["finished"]["step"] for _ in range(2)]
     assert ends == [8, 8]  # each time from before the cooldown that began at step 4
-    assert go_on(finished.path, epochs=0.01).plan["finished"]["step"] > 4
+    assert go_on(finished.path, epochs=0.1).plan["finished"]["step"] > 8
+
+
+@pytest.mark.parametrize("length", [{"steps": 3}, {"minutes": 0.0001}])
+def test_a_run_is_not_made_shorter_by_making_it_longer(finished: bajka.Run, length: dict[str, float]) -> None:
+    weights = durable.sha256_of(finished.folder.model / "model.safetensors")
+    with pytest.raises(RunError, match=r"it would become shorter. Give at least --(steps 4|minutes 1)"):
+        go_on(finished.path, **length)
+    assert finished.plan["finished"]["step"] == 8
+    assert durable.sha256_of(finished.folder.model / "model.safetensors") == weights
+    assert go_on(finished.path, steps=4).plan["finished"]["step"] == 8
+
+
+def test_what_a_life_without_a_cooldown_has_learned_is_not_thrown_away(finished: bajka.Run) -> None:
+    wishes = {"learning_rate": 1e-9, "adamw_learning_rate": 1e-9, "early_stopping": 1, "early_stopping_every_steps": 1}
+    stopped = go_on(finished.path, steps=100, **wishes).plan["finished"]["step"]
+    assert 4 < stopped < 50
+    watcher = Watcher()
+    go_on(finished.path, watcher, steps=3, early_stopping=50)
+    assert watcher.reports[0].step == stopped + 1
+
+
+def test_a_lengthening_after_an_early_stop_goes_on_after_a_crash(finished: bajka.Run) -> None:
+    wishes = {"learning_rate": 1e-9, "adamw_learning_rate": 1e-9, "early_stopping": 2, "early_stopping_every_steps": 1}
+    stopped = go_on(finished.path, steps=100, **wishes).plan["finished"]["step"]
+    with pytest.raises(Stopped):
+        go_on(finished.path, stop_at(stopped + 1), steps=5)
+    watcher = Watcher()
+    go_on(finished.path, watcher)
+    assert watcher.reports, "the patience that was used up before is not held against it"
+
+
+def test_a_project_that_was_moved_goes_on_and_is_evaluated(texts: Path, tmp_path: Path) -> None:
+    run = train_tiny(texts, out=str(tmp_path / "here" / "runs" / "tales"), **ASKED)
+    loss = run.evaluate()
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    moved = bajka.open_run(tmp_path / "there" / "runs" / "tales")
+    assert moved.evaluate() == loss
+    watcher = Watcher()
+    go_on(moved.path, watcher, steps=4)
+    assert "preparing it again" not in watcher.text
+    assert moved.plan["data"]["folder"].startswith(str(tmp_path / "there"))
+
+
+def test_a_run_among_texts_is_no_text(texts: Path, finished: bajka.Run) -> None:
+    with pytest.raises(RunError, match=rf"is a run, not a text. With more text: bajka train \S+ --add {texts}"):
+        bajka.train([str(finished.path), str(texts)], steps=1)
+
+
+def test_a_run_does_not_go_on_elsewhere(finished: bajka.Run, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="goes on in its own folder"):
+        bajka.train(str(finished.path), steps=4, out=str(tmp_path / "elsewhere"))
+    assert go_on(finished.path, steps=4, out=str(finished.path)).path == finished.path
+
+
+def test_a_folder_with_and_without_a_slash_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tales_file(tmp_path / "texts")
+    first = train_tiny("texts/", steps=1)  # type: ignore[arg-type]
+    assert train_tiny("texts", steps=1).path == first.path  # type: ignore[arg-type]
+
+
+def test_more_text_is_read_though_the_run_had_a_limit(texts: Path, tmp_path: Path) -> None:
+    run = train_tiny(texts, out=str(tmp_path / "runs" / "tales"), limit="10kB", steps=2)
+    (tmp_path / "zebra.txt").write_text("The zebra and the quagga went to the river. " * 400)
+    settings = with_more_text(run.path, [str(tmp_path / "zebra.txt")])
+    assert settings.corpus.limit is None
+    assert settings.corpus.texts[-1].endswith("zebra.txt")
+
+
+def test_what_was_planned_is_named_when_it_cannot_change(finished: bajka.Run) -> None:
+    with pytest.raises(RunError, match=r"n_inner = 48 cannot change in .* \(it was \d+\)"):
+        go_on(finished.path, steps=4, n_inner=48)
+
+
+def test_another_machine_is_written_down_and_its_speed_is_not_known(finished: bajka.Run) -> None:
+    watcher = Watcher()
+    run = go_on(finished.path, watcher, steps=8, threads=torch.get_num_threads() + 1)
+    assert run.plan["machine"]["threads"] == torch.get_num_threads()
+    assert "tokens a second (planned" not in watcher.text
 
 
 def test_a_cosine_run_is_made_longer_from_its_end(texts: Path, tmp_path: Path) -> None:

@@ -43,8 +43,23 @@ class RunFolder:
         if not folder.path.is_dir():
             raise RunError(f"There is no run {path}. `bajka train TEXTS` makes one.")
         if not folder.config_file.is_file():
+            if (folder.path / ".lock").exists():
+                raise RunError(
+                    f"{path} has no plan yet: its texts are still being read, or its training ended before it began."
+                )
             raise RunError(f"{path} is not a run: it has no config.toml. Give a folder that `bajka train` made.")
         return folder
+
+    @property
+    def data_parent(self) -> Path:
+        """Where prepared ids go: `data/` beside `runs/`, or beside the run itself."""
+        parent = self.path.parent
+        return (parent.parent if parent.name == "runs" else parent) / "data"
+
+    def data_at(self, stored: str | Path) -> Path:
+        """Where prepared data is that was at `stored` when this run was made: there, or moved together with the run."""
+        moved = self.data_parent / Path(stored).name
+        return moved if not Path(stored).exists() and moved.exists() else Path(stored)
 
     @property
     def settings(self) -> Settings:
@@ -142,6 +157,10 @@ class RunFolder:
     def write_pointer(self, name: str, **facts: Any) -> None:
         """Replace a pointer file atomically."""
         write_sealed(self.checkpoints / f"{name}.json", facts)
+
+    def remove_pointer(self, name: str) -> None:
+        """Let go of what a pointer file points at."""
+        (self.checkpoints / f"{name}.json").unlink(missing_ok=True)
 
 
 def _keep(file: Path, lines: list[dict[str, Any]], step: int) -> None:

@@ -155,9 +155,10 @@ def forgetting(curve: Curve, facts: Facts) -> str | None:
             continue
         worse = losses[-1] / losses[0] - 1
         more = f"{min(0.5, facts.replay + 0.2):.1f}"
+        flag = f"--replay {more}" if facts.replayable else f"--mix OLD_TEXTS={more}"
         return (
             f"The model forgets what it knew: its loss on {name.partition('/')[2]!r} rose from {losses[0]:.2f} to "
-            f"{losses[-1]:.2f} ({worse:.0%} worse) while it learns the new text. In a new run --replay {more} mixes old "
+            f"{losses[-1]:.2f} ({worse:.0%} worse) while it learns the new text. In a new run {flag} mixes old "
             f"text in; a lower --learning-rate ({_round_rate(facts.learning_rate / 2)}) forgets less too."
         )
     return None

@@ -79,14 +79,15 @@ def _expectation(curve: Curve, facts: Facts) -> str:
     if facts.minutes is not None:
         parts.append(f"{steps:,} {'step' if steps == 1 else 'steps'} (planned about {facts.expected_steps:,})")
     if np.isfinite(speeds).any():
-        planned_speed = _two(facts.expected_tokens_per_second)
-        parts.append(f"{_two(float(np.nanmedian(speeds)))} tokens a second (planned about {planned_speed})")
+        planned = facts.expected_tokens_per_second  # 0 on another machine than that of the plan
+        beside = f" (planned about {_two(planned)})" if planned else ""
+        parts.append(f"{_two(float(np.nanmedian(speeds)))} tokens a second{beside}")
     bits = curve.evaluations[curve.best].get("val_bits_per_byte")
     if bits is not None and facts.expected_bits_per_byte is not None:
         low, high = facts.expected_bits_per_byte
         better = "better than" if bits < low else "worse than" if bits > high else "as"
-        planned = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
-        parts.append(f"{bits:.3f} bits a byte, {better} expected ({planned})")
+        between = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+        parts.append(f"{bits:.3f} bits a byte, {better} expected ({between})")
     return f"What came of the plan: {'; '.join(parts)}."
 
 
@@ -131,9 +132,8 @@ def _commands(limit: Limit, curve: Curve, facts: Facts, prompt: str) -> list[str
     found = [(f'bajka generate {facts.run} "{said}"', "writes with the best model")]
     match limit:
         case "time":
-            found.append(
-                (f"bajka train {facts.run} --minutes {_minutes(curve, facts)}", "goes on: about twice as long in all")
-            )
+            minutes, more = _minutes(curve, facts)
+            found.append((f"bajka train {facts.run} --minutes {minutes}", more))
         case "text":
             found.append((f"bajka train {facts.run} --add MORE_TEXTS", "a new run from these weights, with more text"))
         case "rate" | "neither":
@@ -143,14 +143,17 @@ def _commands(limit: Limit, curve: Curve, facts: Facts, prompt: str) -> list[str
     return [f"  {command:<{width}}   {why}" for command, why in found]
 
 
-def _minutes(curve: Curve, facts: Facts) -> int:
-    """Minutes that make the run twice as long; under wsd it goes on from before its cooldown, whose time is lost."""
+def _minutes(curve: Curve, facts: Facts) -> tuple[int, str]:
+    """Minutes that make the run about twice as long, and what they do; under wsd it goes on from before its cooldown,
+    whose time is lost."""
     total = float(curve.steps[-1].get("seconds", 60.0)) / 60
     lost = 0.0
     if facts.schedule == "wsd" and facts.cooldown:
         lost = facts.cooldown[1] / max(1, sum(facts.cooldown))
     minutes = total * (1 + lost)
-    return max(1, round(minutes)) if minutes < 10 else round(minutes / 5) * 5
+    if minutes < 0.75:
+        return 1, "goes on for a minute"
+    return round(minutes) if minutes < 10 else round(minutes / 5) * 5, "goes on: about twice as long in all"
 
 
 def _read(epochs: float) -> str:

@@ -14,7 +14,7 @@ from bajka.model.estimate import parameters
 from bajka.planning.plan import Plan
 from bajka.planning.recipe import plan_recipe
 from bajka.planning.shape import Choices
-from bajka.settings import settings_with
+from bajka.settings import settings_with, shell_word
 from bajka.tokenizer import choose_vocab_size
 from bajka.tokens import TokenSet
 
@@ -32,7 +32,8 @@ class Facts:
     `usual_rate` is the peak rate that the plan would choose; `asked` are the names of the settings that the person set;
     `cooldown` is the step after which the rate falls and for how many (None while it is open); `rare_share` and
     `unigram_loss` are those of `text_facts`; `fitting_vocab_size` is what the plan chose or would choose;
-    `gpu_unused` says that the machine has a GPU that the run does not use.
+    `replayable` says that what the first weights learned from is known; `gpu_unused` says that the machine has a GPU that
+    the run does not use.
     """
 
     run: str
@@ -67,6 +68,7 @@ class Facts:
     gpu_unused: bool = False
     fine_tuned: bool = False
     replay: float = 0.0
+    replayable: bool = False
     same_book: bool = False
     most_epochs: float | None = None
     rare_share: float | None = None
@@ -84,7 +86,7 @@ def facts_of(
     cooldown = document.get("clock") or {}
     decided = (int(cooldown["begin"]), int(cooldown["steps"])) if cooldown else _planned_cooldown(plan)
     return Facts(
-        run=str(run),
+        run=shell_word(run),
         parameters=parameters(m),
         train_tokens=int(data["train_tokens"]),
         bytes=int(data["bytes"]),
@@ -116,6 +118,7 @@ def facts_of(
         gpu_unused=gpu_unused,
         fine_tuned="from_model" in asked,
         replay=float(asked.get("replay") or 0.0),
+        replayable=any(one.get("kind") == "earlier" for one in data.get("further", ())),
         same_book=bool(data.get("same_book")),
         most_epochs=plan.most_epochs,
         rare_share=data.get("rare_share"),

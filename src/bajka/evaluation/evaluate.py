@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Literal
 
 from bajka.checkpoint.model_folder import LoadedModel
@@ -83,7 +82,7 @@ def held_out_of(loaded: LoadedModel, part: Part) -> TokenSet:
             f"{loaded.name} is no run, so it has no validation text of its own: bajka evaluate MODEL TEXTS"
         )
     facts = run.plan["data"]
-    prepared = Path(facts["folder"])
+    prepared = run.data_at(facts["folder"])
     if not (prepared / "meta.json").is_file():
         raise ModelError(
             f"The prepared data {prepared} of this run is gone. Name texts to evaluate on: bajka evaluate {loaded.name} TEXTS"

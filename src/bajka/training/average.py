@@ -19,6 +19,8 @@ from bajka.training.sharding import keep_own
 
 Weights = dict[str, Tensor]
 
+_KINDS = ("none", "ema", "epochs")
+
 
 class Average:
     """An average of a model's trainable weights, fp32, on their device; `ready` once there is something to average."""
@@ -48,7 +50,7 @@ class Average:
             self._follow(model)
         elif epoch > self._epoch:
             self.kept = [*self.kept, _copy(model)][-self.plan.epochs :]
-            self._epoch = epoch
+        self._epoch = epoch
 
     def _follow(self, model: nn.Module) -> None:
         if not self.kept:
@@ -76,18 +78,21 @@ class Average:
 
     def state(self) -> Weights:
         """Every tensor that a checkpoint must hold, under a stable name."""
-        counts = torch.tensor([self.updates, self._epoch], dtype=torch.int64)
+        counts = torch.tensor([self.updates, self._epoch, _KINDS.index(self.plan.kind)], dtype=torch.int64)
         found = {f"average.{n}.{name}": value for n, one in enumerate(self.kept) for name, value in one.items()}
         return {"average.counts": counts, **found}
 
     def load(self, state: Weights, model: nn.Module, *, source: str) -> None:
-        """Take over a saved state; a run that was saved without one begins to average now.
+        """Take over a saved state; a run that was saved without one, or with one of another kind, begins to average now.
 
         Raises `DamagedFileError` when a tensor is missing or of another shape.
         """
         if "average.counts" not in state:
             return
-        self.updates, self._epoch = (int(count) for count in state["average.counts"])
+        updates, self._epoch, *kind = (int(count) for count in state["average.counts"])
+        if kind and _KINDS[kind[0]] != self.plan.kind:
+            return  # the other average cannot go on as this one
+        self.updates = updates
         places = {int(name.split(".")[1]) for name in state if name.startswith("average.") and name != "average.counts"}
         self.kept = [self._loaded(state, model, place, source) for place in sorted(places)]
 

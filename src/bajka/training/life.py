@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from bajka.errors import RunError
 from bajka.planning.plan import Plan
 from bajka.planning.recipe import plan_average
 from bajka.planning.shape import Choices
-from bajka.settings import SECTION_OF, settings_from, settings_with, wishes
+from bajka.settings import SECTION_OF, settings_from, settings_with, shell_word, wishes
 from bajka.training.inputs import name_of
 
 LENGTHS = ("minutes", "steps", "epochs")
@@ -70,6 +71,10 @@ MAY_CHANGE = frozenset(
 seed never."""
 
 
+_BATCHES = ("windows", "stride", "mix", "validate_on")
+"""What a run with more text takes over from the one before it, of how batches are made."""
+
+
 @dataclass(frozen=True)
 class Life:
     """Which run, in which state, under which settings; `said` are sentences for the person."""
@@ -91,9 +96,10 @@ def with_more_text(path: str | Path, add: Sequence[str]) -> Settings:
     run = RunFolder.open(path)
     old = wishes(run.settings)
     kept = {name: dict(old.get(name, {})) for name in ("corpus", "cleaning", "sample", "evaluation", "hardware")}
+    kept["corpus"].pop("limit", None)  # the old texts would use it up, and nothing of the new ones be read
     kept["corpus"]["texts"] = list(dict.fromkeys([*run.plan["data"]["texts"], *add]))
-    windows = {name: value for name, value in old.get("train", {}).items() if name in ("windows", "stride")}
-    return settings_from(kept | {"train": windows | {"from_model": str(run.path)}})
+    batches = {name: value for name, value in old.get("train", {}).items() if name in _BATCHES}
+    return settings_from(kept | {"train": batches | {"from_model": str(run.path)}})
 
 
 def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = None) -> Life:
@@ -102,8 +108,19 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
     Raises `RunError` when a run would have to change what never may, or when the folder is something else.
     """
     texts = wanted.corpus.texts
-    if len(texts) == 1 and (Path(texts[0]).expanduser() / "config.toml").is_file():
+    runs = [one for one in texts if (Path(one).expanduser() / "config.toml").is_file()]
+    if runs and len(texts) > 1:
+        more = " ".join(shell_word(one) for one in texts if one != runs[0])
+        raise RunError(
+            f"{runs[0]} is a run, not a text. With more text: bajka train {shell_word(runs[0])} --add {more}"
+        )
+    if runs:
         run = RunFolder.open(texts[0])
+        if wanted.train.out and Path(wanted.train.out).expanduser().resolve() != run.path.resolve():
+            raise RunError(
+                f"--out {wanted.train.out}, but {run.path} goes on in its own folder. Leave --out out, or begin a new run "
+                f"from its weights: bajka train TEXTS --from {shell_word(run.path)} --out {shell_word(wanted.train.out)}"
+            )
         mended = mend_plan(run)
         life = _named(run, given)
         return replace(life, said=(*mended, *life.said))
@@ -156,7 +173,7 @@ def _named(run: RunFolder, given: Mapping[str, Any]) -> Life:
     for name, value in changes.items():
         if name not in MAY_CHANGE:
             raise RunError(
-                f"{name} = {value} cannot change in {run.path} (it was {_value(old, name)}): shape, tokenizer, data "
+                f"{name} = {value} cannot change in {run.path} (it {_was(run, old, name)}): shape, tokenizer, data "
                 "and seed stay. Start a new run for it, perhaps with --from."
             )
     finished, new_length = is_finished(run), any(name in wanted for name in LENGTHS)
@@ -164,6 +181,8 @@ def _named(run: RunFolder, given: Mapping[str, Any]) -> Life:
         return Life(run, old, "finished", (_how_to_extend(run),))
     if finished:  # as many minutes or steps as before are a wish too, once those are over
         changes |= {name: value for name, value in wanted.items() if name in LENGTHS}
+    if {"steps", "epochs"} & changes.keys() and "most_epochs" not in wanted and old.schedule.most_epochs is not None:
+        changes["most_epochs"] = None  # it is of runs in minutes
     settings = settings_with(old, **changes)
     listed = ", ".join(f"{name} = {value}" for name, value in changes.items())
     said = (f"Changed for the rest of the run: {listed}.",) if changes else ()
@@ -174,6 +193,15 @@ def _named(run: RunFolder, given: Mapping[str, Any]) -> Life:
 def _value(settings: Settings, name: str) -> Any:
     """The value of a setting by its flat name."""
     return getattr(getattr(settings, SECTION_OF[name]), name)
+
+
+def _was(run: RunFolder, old: Settings, name: str) -> str:
+    """What a setting was, set or planned, in words."""
+    value = _value(old, name)
+    if value is None and run.plan_file.is_file():
+        planned = run.plan["plan"]
+        value = planned.get(name, planned["model"].get(name))
+    return "was planned" if value is None else f"was {value}"
 
 
 def is_finished(run: RunFolder) -> bool:
@@ -223,12 +251,15 @@ def comparable(settings: Settings) -> dict[str, Any]:
     """What makes two commands the same: all wishes but the place of the run."""
     found = wishes(settings)
     found.get("train", {}).pop("out", None)
+    if texts := found.get("corpus", {}).get("texts"):
+        found["corpus"]["texts"] = [str(Path(one)) for one in texts]  # "texts/" is "texts"
     return {section: values for section, values in found.items() if values}
 
 
 def _how_to_extend(run: RunFolder) -> str:
-    facts = run.plan["finished"]
+    facts, name = run.plan["finished"], shell_word(run.path)
+    minutes = max(1, math.ceil(facts["seconds"] / 60))
     return (
-        f"{run.path} is finished ({facts['step']:,} steps). Extend it: bajka train {run.path} --minutes 20 "
-        f"(or --steps N). Write with it: bajka generate {run.path}"
+        f"{run.path} is finished ({facts['step']:,} steps). Extend it: bajka train {name} --minutes {minutes} "
+        f"(or --steps N). Write with it: bajka generate {name}"
     )

@@ -159,7 +159,7 @@ def keep_to_minutes(session: Session) -> None:
     session.plan_file["clock"] = write_decisions(decisions)
     world.first(lambda: session.run.write_plan(session.plan_file))
     state.cooldown = Cooldown.decided(decisions)
-    session.log.say(_said(decision, before))
+    session.log.say(_said(decision, before, falls=plan.schedule.name not in ("constant", "plateau")))
 
 
 def _certain(decision: Decision | None) -> Decision:
@@ -167,9 +167,11 @@ def _certain(decision: Decision | None) -> Decision:
     return decision
 
 
-def _said(decision: Decision, before: int | None) -> str:
-    if before is None:
+def _said(decision: Decision, before: int | None, *, falls: bool) -> str:
+    if before is None and falls:
         return f"Step {decision.step:,}: the cooldown begins and lasts {decision.left:,} steps."
+    if before is None:
+        return f"Step {decision.step:,}: the time is over in {decision.left:,} steps."
     more = "more" if decision.left > before else "fewer"
     return (
         f"Step {decision.step:,}: {more} steps fit into the minutes than thought: {decision.left:,} to go instead of "

@@ -29,6 +29,7 @@ from bajka.settings import wishes
 from bajka.tokenizer import Tokenizer
 from bajka.training.average import Average
 from bajka.training.clock import Clock
+from bajka.training.extending import extended
 from bajka.training.inputs import Inputs
 from bajka.training.life import Life, comparable, resumed_settings
 from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
@@ -77,7 +78,7 @@ def _prepare(
     planner = Planner.measuring(settings, machine, elapsed=clock.seconds, imported=imported)
     inputs = prepare_all(
         settings,
-        parent=data_folder(run),
+        parent=run.data_parent,
         say=log.say,
         base=base,
         progress=log.view.working,
@@ -105,12 +106,6 @@ def _take_weights(model: Transformer, base: LoadedModel) -> None:
     own = model.state_dict()
     for name, value in base.model.state_dict().items():
         own[name].copy_(value)
-
-
-def data_folder(run: RunFolder) -> Path:
-    """Where prepared ids go: `data/` beside `runs/`, or beside the run itself."""
-    parent = run.path.parent
-    return (parent.parent if parent.name == "runs" else parent) / "data"
 
 
 def _plan_document(
@@ -152,12 +147,13 @@ def _go_on(life: Life, log: Log, clock: Clock, world: World) -> Session:
         return _begin(replace(life, state="new"), log, clock, world)
     document, folder = found
     machine = find_machine(life.settings.hardware)
+    _note_machine(document, machine)
     tokenizer = Tokenizer.load(folder)
     inputs = open_all(life.settings, document["data"], tokenizer=tokenizer, say=lambda line: None)
     model = Transformer(Plan.from_dict(document["plan"]).model)
     session = _session(life, document, machine, inputs, model, log, clock, world)
     restore(session, read_checkpoint(folder))
-    if life.state == "extend" and session.state.stopper is not None:
+    if session.state.stopper is not None and document.get("extended_at") == session.state.step:
         session.state.stopper.waited = 0  # who makes a run longer wants it to go on
     return session
 
@@ -174,14 +170,20 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     if folder is None:
         return None
     state = read_checkpoint(folder).state
+    document["data"] = _moved(run, document["data"])
     document["data"] |= _check_data(life, document, Tokenizer.load(folder), log)
     plan = resumed_settings(Plan.from_dict(document["plan"]), settings, life)
     if extends:
         # From here the run goes on, now and after a crash, though later checkpoints exist.
         run.write_pointer("last", checkpoint=folder.name, step=state["step"], previous=None)
+        document["extended_at"] = state["step"]
+        log.say(f"It goes on from step {state['step']:,}{', before its cooldown' if pointer == 'cooldown' else ''}.")
         if "most_epochs" not in life.changed:  # what ended it before does not end it again
             plan = replace(plan, most_epochs=None)
-        plan = _extended(plan, state, settings)
+        plan = extended(plan, state, settings, document["finished"])
+        cooldown = plan.schedule.cooldown(None)
+        if cooldown is None or cooldown.begin > state["step"]:  # it may end before it comes to a cooldown of its own
+            run.remove_pointer("cooldown")
     if life.new_length:
         document["clock"] = None
     if "learning_rate" in life.changed:  # the person's own answer to what made the rate fall
@@ -199,11 +201,21 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     return document, folder
 
 
+def _note_machine(document: dict[str, Any], machine: Machine) -> None:
+    """The machine that the run goes on with, in `document`; on another one than before no speed is known."""
+    before, now = document["machine"], asdict(machine)
+    same = ("device", "name", "precision", "threads")
+    if any(before.get(name) != now[name] for name in same):
+        document.pop("matmul_rate", None)
+        document["plan"]["expected_tokens_per_second"] = 0.0
+    document["machine"] = now
+
+
 def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log: Log) -> dict[str, Any]:
     """Where the run's ids are, prepared again if they are gone; `RunError` when texts or tokenizer are others now."""
     facts, run = document["data"], life.run
     inputs = reopen_all(
-        life.settings, facts, parent=data_folder(run), tokenizer=tokenizer, say=log.say, progress=log.view.working
+        life.settings, facts, parent=run.data_parent, tokenizer=tokenizer, say=log.say, progress=log.view.working
     )
     found = folders_of(inputs)
     now, before = learned_from(found), learned_from(facts)
@@ -216,17 +228,10 @@ def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log:
     return found
 
 
-def _extended(plan: Plan, state: dict[str, Any], settings: Settings) -> Plan:
-    """A finished run's plan with more minutes, steps or epochs, counted from the checkpoint it goes on from."""
-    wish = settings.schedule
-    if wish.minutes is not None:
-        minutes = wish.minutes + float(state["active_seconds"]) / 60
-        return replace(plan, minutes=minutes, schedule=replace(plan.schedule, steps=None))
-    more = wish.steps
-    if more is None:
-        assert wish.epochs is not None
-        more = max(1, round(wish.epochs * plan.expected_steps / max(plan.expected_epochs, 1e-9)))
-    return replace(plan, minutes=None, schedule=replace(plan.schedule, steps=int(state["step"]) + more))
+def _moved(run: RunFolder, facts: dict[str, Any]) -> dict[str, Any]:
+    """The folders of prepared data, where they lie now."""
+    further = [one | {"folder": str(run.data_at(one["folder"]))} for one in facts.get("further", ())]
+    return facts | {"folder": str(run.data_at(facts["folder"]))} | ({"further": further} if further else {})
 
 
 # -- both --------------------------------------------------------------------------------------------------------

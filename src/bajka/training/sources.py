@@ -130,9 +130,9 @@ def say_leaks(name: str, count: int, left: int, say: Say) -> None:
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
-    """The name, or with a number behind it."""
-    number, found = 2, name
-    while found in taken:
+    """The name, or with a number behind it: names that differ in capitals alone are the same to some file systems."""
+    number, found, taken = 2, name, {one.lower() for one in taken}
+    while found.lower() in taken:
         found, number = f"{name}-{number}", number + 1
     return found
 

@@ -15,7 +15,7 @@ from bajka.run import Run, open_run
 from bajka.settings import settings_with
 from bajka.training.clock import Clock
 from bajka.training.life import find_run, with_more_text
-from bajka.training.opening import data_folder, open_session
+from bajka.training.opening import open_session
 from bajka.training.session import Session
 from bajka.training.signals import Signals
 from bajka.training.telling import last_words
@@ -24,7 +24,7 @@ from bajka.watching.plots import draw_plots
 from bajka.watching.record import Log
 from bajka.watching.view import ConsoleView, SilentView, View
 
-__all__ = ["data_folder", "train"]
+__all__ = ["train"]
 
 
 def train(
@@ -91,8 +91,8 @@ def _draw(session: Session) -> None:
     """Both plots; a disk that refuses them is said, and no reason to fail: they can be drawn again from the numbers."""
     try:
         draw_plots(session.run)
-    except DiskError as error:
-        session.log.say(f"Warning: {error}")
+    except (DiskError, ArithmeticError, ValueError) as error:
+        session.log.say(f"Warning: the plots could not be drawn: {error}")
 
 
 def _end(session: Session) -> None:

@@ -14,6 +14,7 @@ from bajka.watching.chart import smoothed
 
 _BLUE, _ORANGE, _GREEN, _GREY = "#1f6fb4", "#d9662b", "#3a8f5c", "#9aa0a6"
 _OTHERS = ("#8a5fb0", "#b08a2e", "#2e9aa0", "#a04a6b")
+_MOST_NATS = 50.0  # whose perplexity can still be drawn
 _MARKED = 40  # evaluations that get a dot each: more would be a band
 
 
@@ -33,6 +34,8 @@ def _cooldown(run: RunFolder) -> int | None:
     """The step at which the rate began to fall to its end: the clock's decision, else what the schedule says."""
     try:
         plan = run.plan
+        if plan["plan"]["schedule"]["name"] in ("constant", "plateau"):
+            return None
         if clock := plan.get("clock"):
             return int(clock["begin"])
         schedule = plan["plan"]["schedule"]
@@ -106,7 +109,7 @@ def _perplexity(axes: Any, lines: list[dict[str, Any]], cooldown: int | None) ->
     epochs, values = [line["epoch"] for line in found], [line["val_perplexity"] for line in found]
     axes.plot(epochs, values, color=_ORANGE, label="validation", **_dotted(values))
     for number, name in enumerate(_named(lines)):
-        some = [(line["epoch"], math.exp(line[name])) for line in found if name in line]
+        some = [(line["epoch"], math.exp(min(line[name], _MOST_NATS))) for line in found if name in line]
         label = name.removeprefix("val_loss/")
         axes.plot(*zip(*some, strict=True), color=_OTHERS[number % len(_OTHERS)], linewidth=1, label=label)
     if len(axes.lines) > 1:

@@ -41,10 +41,10 @@ def demo(
     from bajka.cli.main import STARTED
     from bajka.corpus.tales import write_tales
     from bajka.training.clock import Clock
-    from bajka.training.train import data_folder, train
+    from bajka.training.train import train
 
     tales = write_tales(TALES)
-    file = save_tales(tales, data_folder(RunFolder(out)) / "tales-en.jsonl")
+    file = save_tales(tales, RunFolder(out).data_parent / "tales-en.jsonl")
     say(f"{len(tales):,} built-in tales are in {file}. The first one:\n\n  {tales[0]}\n")
     run = train(
         [file],

@@ -1,0 +1,44 @@
+"""A finished run made longer: it goes on from before its rate fell, with more minutes, steps or epochs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from bajka.config import Settings
+from bajka.errors import RunError
+from bajka.planning.plan import Plan
+
+
+def extended(plan: Plan, state: dict[str, Any], settings: Settings, finished: dict[str, Any]) -> Plan:
+    """A finished run's plan with more minutes, steps or epochs, counted from the checkpoint it goes on from; `RunError`
+    when it would end before the end that it had. What was expected of the first length is expected no more."""
+    wish, step = settings.schedule, int(state["step"])
+    if wish.minutes is not None:
+        before = float(state["active_seconds"]) / 60
+        end = finished["seconds"] / 60
+        if before + wish.minutes < 0.9 * end:
+            raise RunError(
+                f"minutes = {wish.minutes:g}, but it goes on from minute {before:.1f}, before the rate fell, and had ended at "
+                f"minute {end:.1f}: it would become shorter. Give at least --minutes {math.ceil(end - before)}."
+            )
+        tokens = 60 * wish.minutes * plan.expected_tokens_per_second
+        plan = replace(plan, minutes=before + wish.minutes, schedule=replace(plan.schedule, steps=None))
+        return _expecting(plan, step + int(tokens / (plan.global_batch_size * plan.model.context_length)))
+    more = wish.steps
+    if more is None:
+        assert wish.epochs is not None
+        more = max(1, round(wish.epochs * plan.expected_steps / max(plan.expected_epochs, 1e-9)))
+    if step + more < finished["step"]:
+        raise RunError(
+            f"It goes on from step {step:,}, before the rate fell, and had ended at step {finished['step']:,}: with {more:,} "
+            f"more it would become shorter. Give at least --steps {finished['step'] - step}."
+        )
+    return _expecting(replace(plan, minutes=None, schedule=replace(plan.schedule, steps=step + more)), step + more)
+
+
+def _expecting(plan: Plan, steps: int) -> Plan:
+    """The plan of a run of so many steps in all, of whose result nothing is expected."""
+    epochs = plan.expected_epochs * steps / max(1, plan.expected_steps)
+    return replace(plan, expected_steps=steps, expected_epochs=epochs, expected_bits_per_byte=None, expectation=None)
