@@ -229,6 +229,16 @@ def test_inspect_says_what_was_skipped_and_why(bajka: Bajka, tmp_path: Path) -> 
     assert "binary" in skipped["bad.txt"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("command", [["inspect"], ["prepare", "--tokenizer", "bytes"]], ids=["inspect", "prepare"])
+def test_a_path_that_is_no_utf8_is_read_and_shown(bajka: Bajka, tmp_path: Path, command: list[str]) -> None:
+    path = write(tmp_path, os.fsdecode(b"n\xff.txt"), "\n\n".join(story(n) for n in range(200)))
+    result = bajka(*command, path)
+    assert result.code == 0, result.err
+    (told,) = tmp_path.glob("report.html") if command == ["inspect"] else tmp_path.glob("data/*/meta.json")
+    assert r"n\xff.txt" in told.read_text(encoding="utf-8").replace("\\\\", "\\")
+
+
 def test_a_second_process_in_the_same_run_is_refused(bajka: Bajka, tiny_run: Path) -> None:
     holder = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
     process = subprocess.Popen(

@@ -53,7 +53,7 @@ def test_the_same_command_again_says_that_it_is_finished_and_how_to_go_on(bajka:
     result = bajka(*command)
     assert result.code == 0
     assert "is finished (3 steps)" in result.out
-    assert "--minutes 20" in result.out
+    assert "--minutes 1 (or --steps N)" in result.out
 
 
 def test_other_settings_make_another_run_and_say_so(bajka: Bajka, texts: Path, tmp_path: Path) -> None:

@@ -122,3 +122,12 @@ def test_a_part_of_texts_is_refused(bajka: Bajka, tiny_run: Path, texts: Path) -
 def test_fields_are_refused_before_anything_is_shown(bajka: Bajka, tiny_run: Path) -> None:
     result = bajka("generate", tiny_run, "The fox", "--field", "title=x")
     assert (result.code, result.out) == (2, "")
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    writer = subprocess.Popen([sys.executable, "-m", "bajka", "fetch"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stderr is not None
+    writer.stdout.close()
+    assert writer.wait(60) == 0
+    assert writer.stderr.read() == b""

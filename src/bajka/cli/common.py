@@ -16,9 +16,17 @@ from bajka.progress import ConsoleProgress, Progress
 from bajka.settings import load_settings, settings_with
 
 
+class _Console(Console):
+    """Nobody reads on (`| head`): that is no error, where rich would end with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """What rich calls in an `except BrokenPipeError`."""
+        raise BrokenPipeError
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console that leaves our sentences as they are."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return _Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def say(line: str) -> None:

@@ -82,7 +82,8 @@ def facts_of(
     """The facts in what plan.json holds; `cores` are the logical ones that may be used (default: here)."""
     plan = Plan.from_dict(dict(document["plan"]))
     data, machine, m = document["data"], document["machine"], plan.model
-    asked = {name: value for section in document["asked"].values() for name, value in section.items()}
+    said = (document["asked"], document.get("settings") or {})  # at the beginning, and since
+    asked = {name: value for wishes in said for section in wishes.values() for name, value in section.items()}
     cooldown = document.get("clock") or {}
     decided = (int(cooldown["begin"]), int(cooldown["steps"])) if cooldown else _planned_cooldown(plan)
     return Facts(
