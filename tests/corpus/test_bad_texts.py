@@ -38,7 +38,7 @@ def refusal(*paths: Path, **wishes: Any) -> str:
         ("a.zip", b"PK", "a.zip cannot be used: it is no .zip file that can be read"),
         ("a.jsonl", b'{"text": "x"}\n\n{"text": \n', "line 3 is not valid JSON"),
         ("a.json", b'{"text": "x"', "line 1 is not valid JSON"),
-        ("a.json", b'{\n"text": "x"}', "one JSON value and not a list of records"),
+        ("a.json", b'{\n"year": 1}', "one JSON value and not a list of records"),
         ("a.json", b"[1, 2]", "its values are neither texts nor records"),
         ("a.json", b"[" * 100_000, "it is not JSON that can be read"),
         ("a.json", b'[{"a": ""}, {}]', "it has no row with text in it"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bajka import durable
 from bajka.config import CleaningSettings, CorpusSettings
 from bajka.corpus import Corpus, read_corpus
 from bajka.errors import InputError
@@ -164,6 +166,67 @@ def test_a_template_with_a_field_that_nobody_has_is_refused(tmp_path: Path, temp
     (tmp_path / "plots.csv").write_text("title,year,plot\nRain,1901,It rains on the hill.\n", encoding="utf-8")
     with pytest.raises(InputError, match=sentence):
         read(tmp_path / "plots.csv", tmp_path / "data" / "x", template=template)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_misspelt_field_of_records_is_refused_whatever_their_file(tmp_path: Path, kind: str) -> None:
+    rows = {"title": ["Rain", "Snow"], "plot": ["It rains on the hill.", "It snows on the hill."]}
+    path = tmp_path / f"plots.{kind}"
+    if kind == "parquet":
+        pytest.importorskip("pyarrow.parquet", reason="the data extra is not installed")
+        import pyarrow as pa
+
+        pa.parquet.write_table(pa.table(rows), path)
+    else:
+        lines = [json.dumps(dict(zip(rows, pair, strict=True))) for pair in zip(*rows.values(), strict=True)]
+        path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match=r"field titel, which no document has\. Did you mean title\?"):
+        read(path, tmp_path / "data" / "x", template="<|title|>{titel}<|plot|>{plot}")
+    with pytest.raises(InputError, match=r"field year, which no document has\. They have title\."):
+        read(path, tmp_path / "data" / "x", template="{year}{title}{plot}")
+    assert (
+        read(path, tmp_path / "data" / "x", template="{Title}: {plot}").documents[1].text
+        == "Snow: It snows on the hill."
+    )
+
+
+def test_an_encoding_may_be_meant_for_a_file_beyond_the_limit(tmp_path: Path) -> None:
+    texts = tales(tmp_path / "tales", count=9)
+    (texts / "z.txt").write_bytes("Жили-были старик со старухой.".encode("koi8-r"))
+    pattern = ("z.txt=koi8-r",)
+    assert read(texts, tmp_path / "data" / "x", limit="2kB", encoding=pattern).bytes <= 2_000
+    assert read(texts, tmp_path / "data" / "x", encoding=pattern).documents[-1].text.startswith("Жили-были")
+
+
+def test_a_paragraph_of_a_skipped_file_is_not_taken_from_another(tmp_path: Path) -> None:
+    folder = tmp_path / "tales"
+    folder.mkdir()
+    tale = "The fox counted all the stars above the hill, one after the other. " * 4
+    lines = [json.dumps({"text": tale}), *(json.dumps({"text": f"Night {number}."}) for number in range(1_200))]
+    (folder / "a.jsonl").write_text("\n".join([*lines, '{"text"']), encoding="utf-8")  # beyond what is looked at first
+    (folder / "b.txt").write_text(tale, encoding="utf-8")
+    (folder / "c.txt").write_text(f"It was night.\n\n{tale}", encoding="utf-8")
+    corpus = read(folder, tmp_path / "data" / "x", duplicate_paragraphs=True)
+    assert [one.name for one in corpus.skipped] == ["tales/a.jsonl"]
+    assert [document.text for document in corpus.documents] == [tale.rstrip(), "It was night.\n"]
+
+
+def test_a_file_that_goes_while_texts_are_read_is_skipped_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, hashed = tales(tmp_path / "tales", count=3), durable.sha256_of
+
+    def vanishing(path: Path) -> str:
+        if path.name == "01.txt":
+            path.unlink()
+        return hashed(path)
+
+    monkeypatch.setattr(durable, "sha256_of", vanishing)
+    corpus = read(texts, tmp_path / "data" / "x")
+    assert [(one.name, one.reason) for one in corpus.skipped] == [
+        ("tales/01.txt", "it is gone, or its folder is closed")
+    ]
+    assert len(corpus.documents) == 2
 
 
 def test_a_template_makes_markers_of_the_columns_of_a_table(tmp_path: Path) -> None:

@@ -53,6 +53,14 @@ def test_two_streams_of_one_file_do_not_disturb_each_other() -> None:
     assert all(left == right for left, right in zip(text.chunks(), text.chunks(), strict=True))
 
 
+def test_a_file_that_grows_while_it_is_read_is_read_as_it_was() -> None:
+    file = io.BytesIO("Жили-были.".encode())
+    text = decoded(file, Account(), name="a.txt")
+    file.seek(0, io.SEEK_END)
+    file.write("д".encode()[:1])
+    assert text.whole() == "Жили-были."
+
+
 def test_letters_between_two_blocks_are_whole() -> None:
     text = "ж" * (LARGE // 2)
     assert text_of(b"." + text.encode()).whole() == "." + text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
@@ -42,7 +43,7 @@ xmlns="http://www.w3.org/2001/04/xmlenc#"><EncryptionMethod Algorithm="{}"/><Cip
 AES = "http://www.w3.org/2001/04/xmlenc#aes256-cbc"
 
 
-def packed(parts: dict[str, str]) -> io.BytesIO:
+def packed(parts: Mapping[str, str | bytes]) -> io.BytesIO:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("mimetype", "application/epub+zip", zipfile.ZIP_STORED)
@@ -51,8 +52,8 @@ def packed(parts: dict[str, str]) -> io.BytesIO:
     return file
 
 
-def read(parts: dict[str, str], account: Account | None = None) -> Document:
-    [document] = read_epub(packed(parts), name="b.epub", account=account or Account())
+def read(parts: Mapping[str, str | bytes], account: Account | None = None, encoding: str | None = None) -> Document:
+    [document] = read_epub(packed(parts), name="b.epub", account=account or Account(), encoding=encoding)
     return document
 
 
@@ -61,6 +62,14 @@ def test_the_pages_come_in_the_order_of_the_spine_without_contents(version: str)
     book = read({**BOOK, "OEBPS/book.opf": OPF.format(version=version)})
     assert book.text == "Prva stranica — kraj.\n\nDruga stranica."
     assert book.name == "b.epub"
+
+
+def test_pages_that_name_no_encoding_are_read_in_the_one_that_a_person_names() -> None:
+    page = PAGE.partition("?>")[2].format("Prva, još i ćilim.").encode("cp1250")
+    book = {**BOOK, "OEBPS/text/one page.xhtml": page}
+    assert read(book, encoding="cp1250").text == "Prva, još i ćilim.\n\nDruga stranica."
+    with pytest.raises(UnreadableError, match="name one with --encoding"):
+        read(book)
 
 
 def test_the_package_says_title_author_year_and_language() -> None:

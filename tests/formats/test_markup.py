@@ -59,6 +59,11 @@ def xml(page: str, encoding: str = "utf-8") -> Document:
         ("<figure><img alt='x'><figcaption>caption</figcaption></figure><p>text", "text"),
         ("<table><tr><td>a</td><td>b</td></tr></table>", "a\n\nb"),
         ("<p>co\u00adop</p>", "co\u00adop"),
+        ('<ul class="list" role="list"><li>bread</li></ul><div class="page">salt</div>', "bread\n\nsalt"),
+        (
+            '<form id="aspnetForm"><p>text<label>Name</label><input value="x"><button>Send</button></form>end',
+            "text\n\nend",
+        ),
     ],
 )
 def test_a_page_is_read_as_a_person_reads_it(page: str, text: str) -> None:
@@ -131,6 +136,25 @@ def test_xml_that_gives_no_text_is_one_sentence(page: str, sentence: str) -> Non
 def test_xml_in_another_encoding_than_it_says() -> None:
     with pytest.raises(UnreadableError, match="says that it is utf-8, but byte"):
         xml('<?xml version="1.0" encoding="utf-8"?><TEI>žena</TEI>', "cp1250")
+
+
+def test_xml_without_a_declaration_is_read_in_the_encoding_that_a_person_names() -> None:
+    data = FB2.partition("\n")[2].encode("cp1251")
+    with pytest.raises(UnreadableError, match="it names no encoding and is not UTF-8: name one with --encoding"):
+        list(read_xml(data, name="a.fb2", account=Account()))
+    account = Account()
+    [book] = read_xml(data, name="a.fb2", account=account, encoding="cp1251")
+    assert (book.fields["title"], account.encoding.name) == ("Степь", "cp1251")
+    with pytest.raises(UnreadableError, match=r"byte \d+ is not ascii"):
+        list(read_xml(data, name="a.fb2", account=Account(), encoding="ascii"))
+
+
+def test_a_named_encoding_overrules_a_wrong_declaration_and_not_unicode() -> None:
+    for codec in ("cp1251", "utf-8"):
+        page = TEI.replace("UTF-8", "cp1252" if codec == "cp1251" else "UTF-8").replace("Brod", "Брод")
+        page = page.replace("ž", "z").replace("ć", "c").replace("š", "s")
+        [book] = read_xml(page.encode(codec), name="a.xml", account=Account(), encoding="cp1251")
+        assert "Брод ide" in book.text
 
 
 def test_a_hundred_thousand_nested_tags_do_not_hang() -> None:

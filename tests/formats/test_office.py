@@ -97,6 +97,7 @@ def test_contents_are_known_by_the_english_name_of_their_style() -> None:
         ("<text:list>" + "<text:list-item><text:p>a</text:p></text:list-item>" * 2 + "</text:list>", "a\na"),
         ("<text:table-of-content><text:p>I 5</text:p></text:table-of-content><text:p>x</text:p>", "x"),
         ("<text:p text:style-name='P9'>Fig. 1</text:p><text:p>x</text:p>", "x"),
+        ("<text:object-index><text:p>Table 1, 5</text:p></text:object-index><text:p>x</text:p>", "x"),
     ],
 )  # fmt: skip
 def test_what_of_an_odt_is_running_text(body: str, text: str) -> None:

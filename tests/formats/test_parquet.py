@@ -55,6 +55,23 @@ def test_other_columns_are_read_only_for_a_template() -> None:
     assert documents[0].fields == {"year": "1901", "silent": "true"}
 
 
+@pytest.mark.parametrize("kind", ["list_", "large_list"])
+def test_a_list_of_texts_is_joined_for_a_template(kind: str) -> None:
+    genres = pa.array([["drama", "comedy"], [], None], getattr(pa, kind)(pa.string()))
+    file = parquet({"genres": genres, "sizes": [[1], [2], [3]], "plot": [STORY] * 3})
+    documents, account = read(file, template="{Genres}{sizes}{plot}")
+    assert [document.fields for document in documents] == [{"genres": "drama, comedy"}, {"genres": ""}, {}]
+    assert account.columns == ["plot", "genres"]
+
+
+def test_bytes_that_are_no_utf8_in_a_list_are_a_broken_row() -> None:
+    genres = pa.array([[b"\xe9t\xe9"], [b"drama"]])
+    lists = pa.ListArray.from_arrays(genres.offsets, pa.Array.from_buffers(pa.string(), 2, genres.values.buffers()))
+    documents, account = read(parquet({"genres": lists, "plot": [STORY] * 2}), template="{genres}{plot}")
+    assert [document.fields for document in documents] == [{"genres": "drama"}]
+    assert account.left_out == {"broken rows left out": 1}
+
+
 def test_a_text_inside_another_column() -> None:
     file = parquet({"id": [1, 2], "data": [{"meta": {"text": STORY}, "n": 1}, None]})
     assert read(file)[0] == [Document(STORY, "a.parquet#1")]

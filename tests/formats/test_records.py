@@ -81,6 +81,19 @@ def test_a_text_inside_another_field_is_named_with_a_dot() -> None:
     assert read(content, field="data.text")[0] == [Document(STORY, "a.json#1", {"id": "tale-17", "data.lang": "en"})]
 
 
+@pytest.mark.parametrize("wish", [{}, {"field": "tale"}, {"field": "data.x"}, {"template": "{title}{tale}"}])
+def test_an_object_with_a_text_and_no_list_is_one_record(wish: dict[str, str]) -> None:
+    record = {"title": "The fox", "tale": STORY, "data": {"x": STORY}, "year": 1901, "tags": []}
+    [document] = read(json.dumps(record, indent=2), **wish)[0]
+    assert (document.text, document.fields["title"]) == (STORY, "The fox")
+
+
+def test_a_list_of_texts_is_joined_for_a_template() -> None:
+    content = json.dumps([{"genres": ["drama", "comedy"], "cast": ["Fox"], "sizes": [[1]], "plot": STORY}])
+    [document] = read(content, template="{Genres}{sizes}{plot}")[0]
+    assert document.fields == {"genres": "drama, comedy"}
+
+
 def test_either_word_names_the_field() -> None:
     content = json.dumps([{"a": STORY, "b": STORY + "!"}])
     assert texts(content, field="a") == [STORY]
@@ -137,7 +150,7 @@ def test_the_last_of_two_equal_keys_counts() -> None:
         ('{"data": ["x"],\n"a": 1, b: 2}', "line 2 is not valid JSON (Expecting property name"),
         ("[tru", "line 1 is not valid JSON (Expecting value at column 2)"),
         ("once upon a time", "line 1 is not valid JSON (Expecting value at column 1)"),
-        ('{"text": "x"}', "one JSON value and not a list of records: save one record a line"),
+        ('{"year": 1901, "id": "x"}', "one JSON value and not a list of records: save one record a line"),
         ("{ }", "one JSON value and not a list of records"),
         ('"x"', "one JSON value and not a list of records"),
         ('{"a": ["x"], "b": [{"text": "y"}]}', "it holds several lists (a, b): save one record a line"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -440,3 +441,10 @@ def test_a_shape_beside_given_weights_is_refused(texts: Path, finished: bajka.Ru
 def test_a_run_on_an_archive_is_named_without_its_endings() -> None:
     assert name_of(settings_with(texts=("texts/tales.tar.gz",))) == "tales"
     assert name_of(settings_with(texts=("hf:somebody/tales:train",))) == "tales-train"
+
+
+def test_a_name_that_no_settings_page_can_hold_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"n\xff.txt")
+    with pytest.raises(RunError, match=r"The name n\\xff.txt is not UTF-8"):
+        train_tiny(name, steps=1)

@@ -1,4 +1,4 @@
-"""The size of a vocabulary: what the text cannot fill by far is refused with what it can."""
+"""A vocabulary that the text cannot fill by far is refused with what it can; a tokenizer that loses text is told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import tokenizers
 
 from bajka.config import Settings
 from bajka.corpus import Split, read_corpus, split_documents
@@ -33,3 +34,29 @@ def test_a_vocabulary_far_larger_than_the_text_supports_names_the_largest_there_
     offered = re.search(r"--vocab-size (\d+)", str(caught.value))
     assert offered is not None
     assert make_tokenizer(*wished(texts, int(offered[1])), lambda line: None).vocab_size == int(offered[1])
+
+
+def sentences_of(tokenizer: str, texts: Path) -> list[str]:
+    settings = settings_with(texts=[str(texts)], tokenizer=tokenizer)
+    said: list[str] = []
+    make_tokenizer(
+        settings, [split_documents(read_corpus(settings.corpus, settings.cleaning), settings.corpus)], said.append
+    )
+    return [line for line in said if "loses text" in line]
+
+
+def test_a_tokenizer_that_loses_text_is_told_with_an_example(texts: Path, tmp_path: Path) -> None:
+    words = {"[UNK]": 0, "<|endoftext|>": 1, "once": 2, "there": 3}
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    backend.normalizer = tokenizers.normalizers.Lowercase()
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    backend.add_special_tokens(["<|endoftext|>"])
+    backend.save(str(tmp_path / "tokenizer.json"))
+    (line,) = sentences_of(str(tmp_path / "tokenizer.json"), texts)
+    assert "of the first 1 training documents 1 do not come back" in line
+    assert "[UNK]" in line
+
+
+def test_a_tokenizer_that_gives_every_text_back_is_not_complained_of(texts: Path, tmp_path: Path) -> None:
+    make_tokenizer(*wished(texts, 300), lambda line: None).save(tmp_path / "bpe", context_length=32)
+    assert sentences_of(str(tmp_path / "bpe"), texts) == []

@@ -56,7 +56,7 @@ class Cleaner:
     def __init__(self, settings: CleaningSettings) -> None:
         self.changes: dict[str, Change] = {}
         self._steps: list[Step] = [step for step in get_args(Step) if getattr(settings, step)]
-        self._paragraphs: set[bytes] = set()
+        self._paragraphs: dict[bytes, None] = {}  # in the order of their coming, as a set would not keep them
 
     def clean(self, text: str) -> str:
         """`text` after every step; the same text for the same text, unless duplicate paragraphs are removed.
@@ -71,6 +71,16 @@ class Cleaner:
                 change.note(text, after, characters=_altered(step, text, after))
                 text = after
         return text
+
+    @property
+    def place(self) -> int:
+        """How much is remembered of the texts so far: what `take_back` goes back to."""
+        return len(self._paragraphs)
+
+    def take_back(self, place: int) -> None:
+        """Forget the paragraphs of the texts that were cleaned after `place`: their copies elsewhere are the first."""
+        while len(self._paragraphs) > place:
+            self._paragraphs.popitem()
 
     def _after(self, step: Step, text: str) -> str:
         match step:
@@ -106,7 +116,7 @@ class Cleaner:
             if len(line) >= LONG_PARAGRAPH:
                 key = hashlib.blake2b(" ".join(line.split()).encode(), digest_size=10).digest()
                 dropped = key in self._paragraphs
-                self._paragraphs.add(key)
+                self._paragraphs[key] = None
             if not dropped:
                 yield line
 

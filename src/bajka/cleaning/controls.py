@@ -52,7 +52,9 @@ _SHAPED = (
     "\u0600-\u08ff\u0900-\u109f\u1780-\u18af\u1900-\u1cff\ua800-\uabff\ufb50-\ufdff\ufe70-\ufefc\U00010a00-\U00011fff"
 )
 _PICTURES = "\u00a9\u00ae\u203c-\u3299\ufe0f\U0001f000-\U0001faff"  # emoji, their variation selector and skin tones
-_IDLE_JOINER = re.compile(f"(?<![{_SHAPED}{_PICTURES}])[\u200c\u200d]+|[\u200c\u200d]+(?=[\\s\u200b]|\\Z)")
+_IDLE_JOINER = re.compile(  # at the end of a word a joiner still shapes (Malayalam chillus), a non-joiner does nothing
+    f"(?<![{_SHAPED}{_PICTURES}])[\u200c\u200d]+|(?:\u200c|(?<![{_SHAPED}])\u200d)[\u200c\u200d]*(?=[\\s\u200b]|\\Z)"
+)
 _TAGS = re.compile("(\U0001f3f4[\U000e0020-\U000e007f]+)|[\U000e0000-\U000e007f]")
 
 

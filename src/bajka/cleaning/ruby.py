@@ -14,7 +14,8 @@ import re
 _KANJI = (
     "\u2e80-\u2fdf\u3005-\u3007\u303b\u30f5\u30f6\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff〓仝〆"
 )
-_KANA = "\u3041-\u3096\u309d\u309e\u30a1-\u30fa\u30fc-\u30fe・　 "
+_KANA = "\u3031-\u3035\u3041-\u3096\u309b-\u309e\u30a1-\u30fe／＼″　 "  # ／＼ is how Aozora repeats two kana
+_ANY_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
 _PLAIN_RUBY = re.compile(f"[{_KANJI}]《[{_KANA}]{{1,40}}》")
 _NOTE = "［＃(?:[^［］\n]|［[^［］\n]*+］)*+］"
 _NOTES = re.compile(_NOTE)
@@ -25,7 +26,9 @@ _NUMBER = re.compile(r"U\+([0-9A-Fa-f]{4,6})(?![0-9A-Fa-f])")
 _SMALL_KANA = re.compile("^［＃小書き[平片]仮名(.)、")
 _READING = "《[^《》\n]{1,40}》"
 _MARKED = re.compile(f"｜([^｜《》\n]{{1,60}})(?:{_READING})+")
-_READINGS = re.compile(f"(?<=[{_KANJI}])(?:{_READING})+|(?<=\\w)(?:《[{_KANA}]{{1,40}}》)+")
+_READINGS = re.compile(f"(?<=[\\w{_KANJI}])(?:《[{_KANA}]{{1,40}}》)+")
+_IN_KANA = re.compile(f"《[{_KANA}]{{1,40}}》")
+_QUOTED = re.compile("《[^《》\n]*》")
 _DOUBLE = {"［＃始め二重括弧": "≪", "［＃終わり二重括弧": "≫"}
 
 
@@ -34,9 +37,19 @@ def without_ruby(text: str) -> str:
     if "［＃" in text:
         text = _LINE_OF_NOTES.sub("", text)
         text = _NOTES.sub("", _GAIJI.sub(lambda note: _character(note[1]), text))
-    if "《" in text and _PLAIN_RUBY.search(text):
+    if "《" in text and _has_readings(text):
         text = _READINGS.sub("", _MARKED.sub(r"\1", text))
     return text
+
+
+def _has_readings(text: str) -> bool:
+    """Whether 《 》 mean readings: one stands plainly behind a kanji, most hold only kana, and there is kana beside them.
+
+    In Chinese they hold titles, now and then a Japanese one.
+    """
+    if not _PLAIN_RUBY.search(text) or 2 * len(_IN_KANA.findall(text)) <= len(_QUOTED.findall(text)):
+        return False
+    return _ANY_KANA.search(_QUOTED.sub("", text)) is not None
 
 
 def _character(note: str) -> str:

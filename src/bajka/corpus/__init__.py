@@ -1,4 +1,4 @@
-"""Texts become documents: found, read, cleaned, kept on disk, compared, split without leaks, and reported.
+"""Texts become documents: found, read, cleaned, kept on disk, compared, split, and reported.
 
 paths -> sources -> gathering (formats, cleaning, template) -> store -> duplicates -> Corpus -> split -> report
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from bajka.characters import count_text
 from bajka.cleaning import Change, Cleaner
 from bajka.config import CleaningSettings, CorpusSettings
 from bajka.corpus.document import FileFacts, text_key
-from bajka.corpus.sources import Source
+from bajka.corpus.sources import Source, printable
 from bajka.corpus.store import StoreWriter
 from bajka.errors import CorpusError, SettingsError
 from bajka.formats import (
@@ -29,7 +28,6 @@ from bajka.formats import (
     Template,
     UnreadableError,
     cut_near,
-    is_file,
     open_path,
     parse_overrides,
     read_opened,
@@ -46,7 +44,8 @@ class Gathering:
     """What is to be said of the sources that were read.
 
     `changes` are plain forms of `Change` by step, `left_out` counts documents by reason, `patterns` are those of the
-    encodings that fitted a file, and `fields` counts, with a template, the documents that have something in a field.
+    encodings that fitted a file, and `fields` counts, with a template, the documents that have something in a field;
+    `columns` are the names of all fields and columns that files have beside the text.
     """
 
     files: list[FileFacts] = field(default_factory=list)
@@ -55,6 +54,7 @@ class Gathering:
     left_out: dict[str, int] = field(default_factory=dict)
     patterns: list[str] = field(default_factory=list)
     fields: dict[str, int] = field(default_factory=dict)
+    columns: list[str] = field(default_factory=list)
 
     def add(self, other: Gathering) -> None:
         """Take in what was gathered from one more source."""
@@ -67,6 +67,7 @@ class Gathering:
         self.left_out = dict(Counter(self.left_out) + Counter(other.left_out))
         self.patterns = sorted({*self.patterns, *other.patterns})
         self.fields = dict(Counter(self.fields) + Counter(other.fields))
+        self.columns = list(dict.fromkeys([*self.columns, *other.columns]))
 
     def plain(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -77,7 +78,8 @@ class Gathering:
         """What `plain` gave."""
         files = [FileFacts(**(one | {"encoding": EncodingGuess(**one["encoding"])})) for one in plain["files"]]
         skipped = [Skipped(**one) for one in plain["skipped"]]
-        return cls(files, skipped, plain["changes"], plain["left_out"], plain["patterns"], plain["fields"])
+        rest = {name: plain[name] for name in ("changes", "left_out", "patterns", "fields", "columns")}
+        return cls(files, skipped, **rest)
 
     @classmethod
     def read(cls, path: Path) -> Gathering:
@@ -115,7 +117,8 @@ def gather(
                 break
         if not writer.entries:  # no source at all
             writer.commit(recent.plain() | {"next": 0}, durably=durably)
-    _check_patterns(settings, gathering)
+    if not reader.full:  # a pattern may be meant for a file beyond the limit
+        _check_patterns(settings, gathering)
     _check_template(settings, gathering)
     return gathering
 
@@ -138,14 +141,14 @@ class _Reader:
         self.cleaner = Cleaner(cleaning)
         self.limit = settings.limit_bytes
         self.full = self.limit is not None and writer.text_bytes >= self.limit
-        sizes = {one.path: one.path.stat().st_size for one in found if isinstance(one, Source) and is_file(one.path)}
+        sizes = {one.path: one.size() for one in found if isinstance(one, Source)}
         self.total, self.done, self.sizes, self.told = sum(sizes.values()), 0, sizes, 0.0
 
     def read(self, source: Source | Skipped) -> Gathering:
         """What one source gave; its documents are in the store, or none of them."""
         if isinstance(source, Skipped):
             return Gathering(skipped=[source])
-        place, gathered = self.writer.place, Gathering()
+        place, gathered = self._place(), Gathering()
         try:
             with closing(open_path(source.path, source.name, named=source.named)) as members:
                 for member in members:
@@ -156,7 +159,7 @@ class _Reader:
                     if self.full:
                         break
         except UnreadableError as problem:
-            self.writer.take_back(place)
+            self._take_back(place)
             if source.named and problem.asks:
                 raise CorpusError(f"{source.name} cannot be used: {problem.reason}.") from problem
             gathered = Gathering(skipped=[Skipped(source.name, problem.reason)])
@@ -169,7 +172,7 @@ class _Reader:
 
     def _read_member(self, member: Opened, gathered: Gathering) -> None:
         """Add the documents of one file, or of one member of an archive; `gathered` says what came of it."""
-        place, account, counts, fields = self.writer.place, Account(), Counter[str](), Counter[str]()
+        place, account, counts, fields = self._place(), Account(), Counter[str](), Counter[str]()
         encoding = self._overruled(member, gathered)
         try:
             with closing(read_opened(member, self.settings, account, encoding=encoding)) as documents:
@@ -183,15 +186,25 @@ class _Reader:
         except UnreadableError as problem:
             if member.named and problem.asks:
                 raise
-            self.writer.take_back(place)
+            self._take_back(place)
             gathered.skipped.append(Skipped(member.name, problem.reason))
             return
         kept = counts.pop("", 0)
         gathered.files.append(
-            FileFacts(_shown(member.path), member.name, member.size, account.encoding, kept, account.note)
+            FileFacts(printable(str(member.path)), member.name, member.size, account.encoding, kept, account.note)
         )
         gathered.left_out = dict(Counter(gathered.left_out) + counts)
         gathered.fields = dict(Counter(gathered.fields) + fields)
+        others = [name for name in account.columns if self.template and name != account.text_field]
+        gathered.columns = list(dict.fromkeys([*gathered.columns, *others]))
+
+    def _place(self) -> tuple[dict[str, int], int]:
+        return self.writer.place, self.cleaner.place
+
+    def _take_back(self, place: tuple[dict[str, int], int]) -> None:
+        """Forget the documents that were added after `place`, and what cleaning knows of them."""
+        self.writer.take_back(place[0])
+        self.cleaner.take_back(place[1])
 
     def _add(self, document: Document) -> str:
         """Clean a document and put it into the store; the reason when it was left out, else ""."""
@@ -249,16 +262,11 @@ class _Reader:
             self.progress("reading", self.done + int(share * self.sizes.get(member.path, 0)), self.total)
 
 
-def _shown(path: Path) -> str:
-    """A path as reports and JSON can hold it."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _check_template(settings: CorpusSettings, gathering: Gathering) -> None:
-    """Raise `SettingsError` when documents have fields, but none has one that the template names: it is misspelt."""
-    if not settings.template or not gathering.fields:
+    """Raise `SettingsError` for a misspelt field: one that no file has, though some have more than the text."""
+    there = {name.casefold(): name for name in (*gathering.columns, *gathering.fields)}
+    if not settings.template or not there:
         return
-    there = {name.casefold(): name for name in gathering.fields}
     for name in Template.parse(settings.template).fields[:-1]:
         if name.casefold() not in there:
             close = difflib.get_close_matches(name.casefold(), there, n=1, cutoff=0.5)

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from bajka.characters import script_shares
+from bajka.corpus.contained import also_in_training
 from bajka.corpus.document import Corpus
 from bajka.corpus.duplicates import EQUAL
 from bajka.corpus.split import Split
@@ -99,7 +100,10 @@ class SkippedFile(_Row):
 
 
 class SplitFacts(_Row):
-    """The two sides, in documents and UTF-8 bytes; `dropped` documents are in neither."""
+    """The sides, in documents and UTF-8 bytes; `left_out` counts, by reason, documents that are on none.
+
+    `also_in_training` is a sentence on held-out text that training reads inside other documents, "" when it does not.
+    """
 
     how: str
     same_book: bool
@@ -110,6 +114,7 @@ class SplitFacts(_Row):
     test_documents: int
     test_bytes: int
     left_out: dict[str, int]
+    also_in_training: str
 
 
 class CorpusReport(_Row):
@@ -253,4 +258,5 @@ def _split_facts(split: Split) -> SplitFacts:
         test_documents=len(split.test),
         test_bytes=split.test_bytes,
         left_out=dict(split.left_out),
+        also_in_training=also_in_training(split),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bajka.datasets import fetched, hub_files, is_hub_name
 from bajka.errors import CorpusError
-from bajka.formats import Skipped
+from bajka.formats import Skipped, is_file
 from bajka.progress import Progress, silent
 
 _LONGEST_SHOWN = 300  # characters of a path that is not there
@@ -23,6 +23,13 @@ class Source:
     path: Path
     name: str
     named: bool
+
+    def size(self) -> int:
+        """Bytes of the file as it is now; 0 for what is no file, or is gone."""
+        try:
+            return self.path.stat().st_size if is_file(self.path) else 0
+        except OSError:
+            return 0
 
 
 def find_sources(texts: tuple[str, ...], *, progress: Progress = silent) -> list[Source | Skipped]:
@@ -55,9 +62,9 @@ def _existing(text: str) -> Path:
         return path
     if here := fetched(text):
         return here
-    shown = _printable(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...")
+    shown = printable(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...")
     try:
-        names = sorted(_printable(entry.name) for entry in path.parent.iterdir())
+        names = sorted(printable(entry.name) for entry in path.parent.iterdir())
     except (OSError, ValueError):
         names = []
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
@@ -69,9 +76,9 @@ def _existing(text: str) -> Path:
 def _under(root: Path, seen: set[str]) -> Iterator[Source | Skipped]:
     if not root.is_dir():
         if _first_time(os.path.realpath(root), seen):
-            yield Source(root, _printable(root.name), named=True)
+            yield Source(root, printable(root.name), named=True)
         return
-    yield from _walk(root, _printable(root.resolve().name), seen)
+    yield from _walk(root, printable(root.resolve().name), seen)
 
 
 def _walk(root: Path, name: str, seen: set[str]) -> Iterator[Source | Skipped]:
@@ -95,7 +102,7 @@ def _walk(root: Path, name: str, seen: set[str]) -> Iterator[Source | Skipped]:
         for entry in entries:
             if not entry.name.startswith("."):
                 target = os.path.realpath(entry) if entry.is_symlink() else os.path.join(real, entry.name)  # noqa: PTH118
-                waiting.append((entry, f"{name}/{_printable(entry.name)}", target))
+                waiting.append((entry, f"{name}/{printable(entry.name)}", target))
 
 
 def _first_time(real: str, seen: set[str]) -> bool:
@@ -104,6 +111,6 @@ def _first_time(real: str, seen: set[str]) -> bool:
     return new
 
 
-def _printable(name: str) -> str:
-    """A name as reports can hold it: bytes that are not UTF-8 are written as "\\xff"."""
+def printable(name: str) -> str:
+    """A name or path as reports and JSON can hold it: bytes that are not UTF-8 are written as "\\xff"."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -16,7 +16,7 @@ from bajka.corpus.sources import Source
 from bajka.formats import Skipped, is_file
 from bajka.progress import Progress
 
-FORMAT = 1
+FORMAT = 2
 """Raised when reading or cleaning gives other documents for the same files."""
 _FILE = "sources.json"
 _SPLITTING = {"texts", "split", "validation_share", "test_share"}  # settings that decide nothing about a document
@@ -48,7 +48,7 @@ def describe(
 ) -> Inputs:
     """The inputs of a reading; every file is read once for its hash."""
     sources = [one for one in found if isinstance(one, Source) and is_file(one.path)]
-    total, done = sum(source.path.stat().st_size for source in sources), 0
+    total, done = sum(source.size() for source in sources), 0
     files: dict[str, str] = {}
     for source in sources:
         progress("looking for changes", done, total)
@@ -59,7 +59,7 @@ def describe(
             files[name] = durable.sha256_of(source.path)
         except OSError as error:
             files[name] = f"unreadable: {error.strerror}"
-        done += source.path.stat().st_size
+        done += source.size()
     settings = corpus.model_dump(mode="json", exclude=_SPLITTING) | cleaning.model_dump(mode="json")
     return Inputs(files, settings, datetime.now().astimezone().isoformat(timespec="seconds"))
 

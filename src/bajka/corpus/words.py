@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from bajka.formats.languages import LANGUAGES, Language
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_MIXED = re.compile(r"(?=\w*[a-zA-Z])(?=\w*[\u0400-\u04ff])[a-zA-Z\u0400-\u04ff]{2,}")
+_LATIN_OR_CYRILLIC, _LATIN = re.compile(r"[a-zA-Z\u0400-\u04ff]{2,}"), re.compile(r"[a-zA-Z]")
 _OLD = {
     "Russian before 1918": re.compile(r"\b\w*[ѣѢіІѳѲѵѴ]\w*\b|\b\w+[бвгджзклмнпрстфхцчшщ]ъ\b"),
     "the long s": re.compile(r"\b\w*ſ\w*\b"),
@@ -40,7 +40,7 @@ def word_facts(texts: Iterable[str], *, most: int = 60) -> WordFacts:
         words += here
         languages[language_of(here)] += 1
         if not text.isascii():
-            mixed.update(_MIXED.findall(text))
+            mixed.update(_mixed(text))
             for name, pattern in _OLD.items():
                 old[name].update(pattern.findall(text))
     seen = max(1, words.total())
@@ -55,6 +55,12 @@ def word_facts(texts: Iterable[str], *, most: int = 60) -> WordFacts:
             if found.total() >= _OLD_SHARE * seen
         },
     )
+
+
+def _mixed(text: str) -> list[str]:
+    """Words with letters of both alphabets; a lookahead for each would make one long run of letters quadratic."""
+    words = _LATIN_OR_CYRILLIC.findall(text)
+    return [word for word in words if not word.isascii() and _LATIN.search(word)]
 
 
 def words_of(text: str) -> list[str]:

@@ -59,7 +59,7 @@ class Text:
         done = characters = 0
         while done < self.size:
             self._file.seek(done)
-            block = self._file.read(_BLOCK)
+            block = self._file.read(min(_BLOCK, self.size - done))  # a file that grows is read as it was
             done = done + len(block) if block else self.size  # a file that became shorter has ended
             try:
                 piece = decoder.decode(block, final=done >= self.size)

@@ -61,12 +61,13 @@ class Skipped:
 class Account:
     """What is to be said of one file once its documents have passed: filled in by the readers on the way.
 
-    `text_field` is the field or column that was taken as the text ("" for plain texts), `left_out` counts rows by the
-    reason they gave no document, `notes` are clauses on what had to be chosen.
+    `text_field` is the field or column that was taken as the text ("" for plain texts), `columns` are all that could
+    have been, `left_out` counts rows by the reason they gave no document, `notes` are clauses on what had to be chosen.
     """
 
     encoding: EncodingGuess = EncodingGuess("utf-8")
     text_field: str = ""
+    columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
 

@@ -22,11 +22,11 @@ _OF_FONTS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#
 _NO_PROSE = ("toc", "loi", "lot", "notes", "copyright-page")
 
 
-def read_epub(file: BinaryIO, *, name: str, account: Account) -> Iterator[Document]:
+def read_epub(file: BinaryIO, *, name: str, account: Account, encoding: str | None = None) -> Iterator[Document]:
     """One document: the pages of the spine, without contents, notes and pages outside the reading order.
 
-    Pages that are missing are told in `account.notes`. Raises `UnreadableError` when the file is damaged, protected
-    against copying, no EPUB, or holds only pictures.
+    Pages that are missing are told in `account.notes`; `encoding` is one that a person named for the pages. Raises
+    `UnreadableError` when the file is damaged, protected against copying, no EPUB, or holds only pictures.
     """
     with open_package(file, kind=".epub") as package:
         opf = _opf_path(package)
@@ -38,7 +38,7 @@ def read_epub(file: BinaryIO, *, name: str, account: Account) -> Iterator[Docume
         present = [page for page in pages if page in package]
         if missing := len(pages) - len(present):
             account.notes.append(f"{missing} of {len(pages)} pages are missing in the file")
-        texts = [_page_text(package.read(page), page, account) for page in present]
+        texts = [_page_text(decode_xml(package.read(page), named=encoding), page, account) for page in present]
     whole = "\n\n".join(filter(None, texts))
     yield from one_book(whole, name=name, fields=_fields(text), account=account)
 
@@ -113,9 +113,9 @@ class _Encrypted:
     def data(self, text: str) -> None: ...
 
 
-def _page_text(data: bytes, page: str, account: Account) -> str:
+def _page_text(text: str, page: str, account: Account) -> str:
     """A page is XHTML; one that is not well-formed is read with the leniency of a browser."""
-    running, fault = text_of_xhtml(decode_xml(data))
+    running, fault = text_of_xhtml(text)
     if fault:
         account.notes.append(f"{page}: {fault}, read as browsers do")
     return running

@@ -74,10 +74,10 @@ def choose(sample: list[Row], settings: CorpusSettings, *, word: Word, account: 
     Raises `UnreadableError`, which asks, when there is none or the named one is not there.
     """
     names = list(dict.fromkeys(key for row in sample for key in row))
-    wanted = settings.field or settings.column or next(reversed(template_fields(settings)), None)
+    wanted = named_text(settings)
     chosen = _named(wanted, names, word=word) if wanted else _evident(names, sample, word=word)
     others = [name for name in names if name != chosen]
-    account.text_field = chosen
+    account.text_field, account.columns = chosen, names
     account.notes.append(f'text from the {word} "{chosen}"' + (f" (others: {_listed(others)})" if others else ""))
     literals = frozenset(name for name in names if _share(sample, name, is_literal) >= _MOST)
     if chosen in literals:
@@ -113,9 +113,24 @@ def documents_of(rows: Iterable[tuple[int, Row]], choice: Choice, *, name: str, 
         raise UnreadableError(f'the {choice.word} "{choice.text}" is empty in every row', asks=True)
 
 
+def named_text(settings: CorpusSettings) -> str | None:
+    """The field that a person named as the text, by itself or as the last one of the template."""
+    return settings.field or settings.column or next(reversed(template_fields(settings)), None)
+
+
 def template_fields(settings: CorpusSettings) -> tuple[str, ...]:
     """The fields that the template names, in order; the last one is the text."""
     return Template.parse(settings.template).fields if settings.template else ()
+
+
+def conditions(settings: CorpusSettings) -> frozenset[str]:
+    """The other fields of the template, in small letters: of these a list of texts is read too, as `joined`."""
+    return frozenset(field.casefold() for field in template_fields(settings)[:-1])
+
+
+def joined(values: Iterable[str]) -> str:
+    """A list of texts as one: "adventure, comedy"."""
+    return ", ".join(values)
 
 
 def is_usual(name: str) -> bool:

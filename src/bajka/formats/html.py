@@ -31,17 +31,17 @@ _NOT_NESTING = tags(
 )
 
 _LEFT_OUT = tags(
-    "script style template noscript title nav aside footer form button select textarea input iframe object "
+    "script style template noscript title nav aside footer button select textarea input label iframe object "
     "audio video canvas svg math map figcaption caption rt rp rtc menu dialog noframes applet"
 )
 _LEFT_OUT_WORDS = tags(
     "footnote footnotes endnote endnotes rearnote rearnotes note-body noteref fnanchor footnote-ref "
-    "footnotenumber pagebreak pagenum pageno page-number pagenumber page_number pageno toc landmarks page- "
-    "list loi lot index navigation pg-boilerplate copyright-page titlepage hidden sr-only caption figcaption"
+    "footnotenumber pagebreak pagenum pageno page-number pagenumber page_number pageno toc landmarks "
+    "page-list loi lot index navigation pg-boilerplate copyright-page titlepage hidden sr-only caption figcaption"
 )
 _BLOCKS = tags(
     "p div section article main header h1 h2 h3 h4 h5 h6 blockquote center pre ul ol dl table caption "
-    "fieldset figure address hr body details hgroup th td img-wrapper tr"
+    "form fieldset figure address hr body details hgroup th td img-wrapper tr"
 )
 
 

@@ -17,7 +17,7 @@ _NOTES = ("notes", "comments", "footnotes", "примечания", "комме�
 
 
 def read_html(text: Text, *, name: str, account: Account) -> Iterator[Document]:
-    """One document: what a reader of the page reads, without menus, scripts, forms, notes and page numbers.
+    """One document: what a reader of the page reads, without menus, scripts, controls, notes and page numbers.
 
     Raises `UnreadableError` when nothing remains.
     """
@@ -28,14 +28,15 @@ def read_html(text: Text, *, name: str, account: Account) -> Iterator[Document]:
     yield from one_book(running, name=name, fields=fields.fields(), account=account)
 
 
-def read_xml(data: bytes, *, name: str, account: Account) -> Iterator[Document]:
+def read_xml(data: bytes, *, name: str, account: Account, encoding: str | None = None) -> Iterator[Document]:
     """One book as one document: FictionBook or TEI, told apart by the first tag; XHTML is read as HTML.
 
     Front and back matter stay (dedication, preface, epilogue); title pages, contents, notes, and what an editor
-    deleted or corrected away do not. Raises `UnreadableError` for other XML and for damaged or hostile files.
+    deleted or corrected away do not. `encoding` is one that a person named. Raises `UnreadableError` for other XML and
+    for damaged or hostile files.
     """
-    text = decode_xml(data)
-    account.encoding = EncodingGuess(xml_encoding(data))
+    text = decode_xml(data, named=encoding)
+    account.encoding = EncodingGuess(xml_encoding(data, named=encoding))
     match root_of(text):
         case "FictionBook":
             running, fields = _text_of_xml(text, FICTION_BOOK), _fiction_book_fields(text)

@@ -198,8 +198,8 @@ def _refuse_encrypted(package: Package) -> None:
 
 
 _ODT_LEFT_OUT = tags(
-    "tracked-changes note annotation annotation-end table-of-content illustration-index table-index object- "
-    "index user-index alphabetical-index bibliography title desc script forms sequence-decls page-number "
+    "tracked-changes note annotation annotation-end table-of-content illustration-index table-index "
+    "object-index user-index alphabetical-index bibliography title desc script forms sequence-decls page-number "
     "page-count ruby-text hidden-paragraph hidden-text styles automatic-styles font-face-decls"
 )
 _ODT_CAPTIONS = ("Caption", "Illustration", "Figure", "Drawing")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from bajka.config import CorpusSettings
 from bajka.errors import MissingExtraError
 from bajka.formats.document import Account, Document, UnreadableError
-from bajka.formats.fields import Row, choose, documents_of, sample_of, template_fields
+from bajka.formats.fields import Row, choose, conditions, documents_of, joined, sample_of
 
 _BATCH_BYTES = 8_000_000
 _BATCH_ROWS = 2_000
@@ -18,16 +18,18 @@ _BUFFER = 1 << 20  # without it pyarrow reads a whole column of a row group at o
 def read_parquet(file: BinaryIO, *, name: str, settings: CorpusSettings, account: Account) -> Iterator[Document]:
     """One row a document; `Document.fields` holds only the columns that the template names, others are never read.
 
-    "data.text" is a column inside another; lists are left out. Raises `UnreadableError` when the file is damaged or no
-    column is plainly the text, `MissingExtraError` without pyarrow.
+    "data.text" is a column inside another; lists of texts can stand in a template. Raises `UnreadableError` when the
+    file is damaged or no column is plainly the text, `MissingExtraError` without pyarrow.
     """
     table = _opened(file)
-    names = _columns(table.schema_arrow)
+    names, lists = _columns(table.schema_arrow, _is_one_value), _columns(table.schema_arrow, _is_list_of_texts)
     if not names:
         raise UnreadableError("it has no column of texts")
     choice = choose(sample_of(_rows(table, names)), settings, word="field", account=account)
-    wanted = {name.casefold() for name in (choice.text, *template_fields(settings))}
-    rows = _rows(table, [column for column in names if column.casefold() in wanted])
+    account.columns = names + lists
+    wanted = conditions(settings)
+    others = [name for name in account.columns if name.casefold() in wanted and name != choice.text]
+    rows = _rows(table, [choice.text, *others])
     yield from documents_of(rows, choice, name=name, account=account)
 
 
@@ -43,24 +45,35 @@ def _opened(file: BinaryIO) -> Any:
         raise _damaged(error) from None
 
 
-def _columns(schema: Any, *, before: str = "") -> list[str]:
-    """The columns whose values are one text, number or date, "data.text" for one inside another."""
+def _columns(schema: Any, fits: Callable[[Any], bool], *, before: str = "") -> list[str]:
+    """The columns whose type `fits`, "data.text" for one inside another."""
     from pyarrow import types
 
     names = []
     for column in schema:
         kind = column.type.value_type if types.is_dictionary(column.type) else column.type
         if types.is_struct(kind):
-            names += _columns(kind, before=f"{before}{column.name}.")
-        elif not (types.is_nested(kind) or types.is_null(kind) or _is_binary(kind)):
+            names += _columns(kind, fits, before=f"{before}{column.name}.")
+        elif fits(kind):
             names.append(before + column.name)
     return names
 
 
-def _is_binary(kind: Any) -> bool:
+def _is_one_value(kind: Any) -> bool:
+    """Whether values are one text, number or date."""
     from pyarrow import types
 
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
+    is_binary = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+    return not (types.is_nested(kind) or types.is_null(kind) or is_binary)
+
+
+def _is_list_of_texts(kind: Any) -> bool:
+    from pyarrow import types
+
+    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
+        return False
+    held = kind.value_type.value_type if types.is_dictionary(kind.value_type) else kind.value_type
+    return bool(types.is_string(held) or types.is_large_string(held) or types.is_string_view(held))
 
 
 def _rows(table: Any, names: list[str]) -> Iterator[tuple[int, Row]]:
@@ -95,8 +108,21 @@ def _texts(column: Any) -> list[str | None]:
     try:
         values = column.to_pylist()
     except UnicodeDecodeError:
-        values = [held and held.decode(errors="surrogateescape") for held in column.cast(pyarrow.binary()).to_pylist()]
-    return [str(held).lower() if isinstance(held, bool) else None if held is None else str(held) for held in values]
+        kind = pyarrow.list_(pyarrow.binary()) if _is_list_of_texts(column.type) else pyarrow.binary()
+        values = column.cast(kind).to_pylist()
+    return [None if held is None else _text(held) for held in values]
+
+
+def _text(held: Any) -> str:
+    match held:
+        case bool():
+            return str(held).lower()
+        case bytes():
+            return held.decode(errors="surrogateescape")
+        case list():
+            return joined(_text(one) for one in held if one is not None)
+        case _:
+            return str(held)
 
 
 def _damaged(error: BaseException) -> UnreadableError:

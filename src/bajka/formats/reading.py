@@ -70,11 +70,11 @@ def _documents(opened: Opened, settings: CorpusSettings, account: Account, encod
         case "xml":
             from bajka.formats.markup import read_xml
 
-            return read_xml(file.read(), name=name, account=account)
+            return read_xml(file.read(), name=name, account=account, encoding=encoding)
         case "epub":
             from bajka.formats.epub import read_epub
 
-            return read_epub(file, name=name, account=account)
+            return read_epub(file, name=name, account=account, encoding=encoding)
         case "docx":
             from bajka.formats.office import read_docx
 

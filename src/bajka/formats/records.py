@@ -10,7 +10,18 @@ from typing import Any
 from bajka.config import CorpusSettings
 from bajka.formats.decoding import Text
 from bajka.formats.document import Account, Document, UnreadableError
-from bajka.formats.fields import LONGEST_RECORD, Choice, choose, documents_of, is_usual, sample_of, template_fields
+from bajka.formats.fields import (
+    LONGEST_RECORD,
+    Choice,
+    choose,
+    conditions,
+    documents_of,
+    is_usual,
+    joined,
+    named_text,
+    sample_of,
+    template_fields,
+)
 from bajka.formats.json_stream import JsonStream, Number, decoder
 
 _ONLY = "text"  # the name of the text of records that are bare strings
@@ -34,14 +45,17 @@ def read_jsonl(text: Text, *, name: str, settings: CorpusSettings, account: Acco
 
 
 def read_json(text: Text, *, name: str, settings: CorpusSettings, account: Account) -> Iterator[Document]:
-    """A list of records or of strings, or an object whose one list they are; JSONL with this ending is read as such."""
+    """A list of records or of strings, an object whose one list they are, or one record.
+
+    JSONL with this ending is read as such.
+    """
     first = JsonStream(text.chunks()).peek()
     if first != "[" and _has_a_value_a_line(text):
         values: Values = lambda: _lines(text)
     elif first == "[":
         values = lambda: enumerate(_list(JsonStream(text.chunks())), start=1)
     elif first == "{":
-        values = lambda: enumerate(_only_list(JsonStream(text.chunks())), start=1)
+        values = lambda: enumerate(_in_object(text, named_text(settings) or ""), start=1)
     else:
         JsonStream(text.chunks()).value()
         raise UnreadableError(_NO_LIST, asks=True)
@@ -58,13 +72,16 @@ def _documents(values: Values, *, name: str, settings: CorpusSettings, account: 
         choice = choose(sample, settings, word="field", account=account)
         asked = {choice.text, *template_fields(settings)}
         depth = _DEEPEST if any("." in field for field in asked) else 1
-    yield from documents_of(_rows(values(), depth=depth), choice, name=name, account=account)
+    rows = _rows(values(), depth=depth, lists=conditions(settings))
+    yield from documents_of(rows, choice, name=name, account=account)
 
 
-def _rows(values: Iterator[tuple[int, Any]], *, depth: int) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(
+    values: Iterator[tuple[int, Any]], *, depth: int, lists: frozenset[str] = frozenset()
+) -> Iterator[tuple[int, dict[str, str]]]:
     seen = usable = False
     for number, value in values:
-        row = {_ONLY: value} if _is_text(value) else _plain(value, depth)
+        row = {_ONLY: value} if _is_text(value) else _plain(value, depth, lists)
         seen, usable = True, usable or bool(row)
         yield number, row
     if seen and not usable:
@@ -75,8 +92,8 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and not isinstance(value, Number)
 
 
-def _plain(record: Any, depth: int, *, before: str = "") -> dict[str, str]:
-    """The fields of a record as text, "data.text" for one inside another; lists and nulls are left out."""
+def _plain(record: Any, depth: int, lists: frozenset[str], *, before: str = "") -> dict[str, str]:
+    """The fields of a record as text, "data.text" for one inside another; without nulls, and without lists but `lists`."""
     row: dict[str, str] = {}
     for key, held in record.items() if isinstance(record, dict) else ():
         key = key.encode("utf-8", "replace").decode("utf-8")  # half a character in a name becomes a question mark
@@ -86,7 +103,9 @@ def _plain(record: Any, depth: int, *, before: str = "") -> dict[str, str]:
             case str():
                 row[before + key] = str(held)
             case dict() if depth > 1:
-                row |= _plain(held, depth - 1, before=f"{before}{key}.")
+                row |= _plain(held, depth - 1, lists, before=f"{before}{key}.")
+            case list() if (before + key).casefold() in lists and all(isinstance(one, str) for one in held):
+                row[before + key] = joined(held)
     return row
 
 
@@ -133,13 +152,19 @@ def _list(stream: JsonStream) -> Iterator[Any]:
     stream.end()
 
 
-def _only_list(stream: JsonStream) -> Iterator[Any]:
-    """What is in the one list of records or texts of an object; raises `UnreadableError` for none or several."""
+def _in_object(text: Text, named: str) -> Iterator[Any]:
+    """What is in the one list of records or texts of an object; one without a list, but with a text, is a record itself.
+
+    `named` is the field that a person named as the text. Raises `UnreadableError` for several lists, and for neither.
+    """
+    stream = JsonStream(text.chunks())
     found: list[str] = []
     texts: list[str] = []
+    holds_named = False
     for key in stream.keys():
         if stream.peek() != "[":
             texts += [key] if _is_text(stream.value()) and is_usual(key) else []
+            holds_named = holds_named or key.casefold() == named.casefold().partition(".")[0]
             continue
         for place, item in enumerate(stream.items()):
             if place == 0 and (isinstance(item, dict) or _is_text(item)):
@@ -152,5 +177,7 @@ def _only_list(stream: JsonStream) -> Iterator[Any]:
     if found and texts:
         reason = f"it may be one record ({texts[0]}) or the list in it ({found[0]}): save one record a line"
         raise UnreadableError(reason, asks=True)
-    if not found:
+    if texts or (holds_named and not found):
+        yield JsonStream(text.chunks()).value()
+    elif not found:
         raise UnreadableError(_NO_LIST, asks=True)

@@ -20,23 +20,45 @@ _MARKS = (
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']""")
 
 
-def xml_encoding(data: bytes) -> str:
-    """The Python codec that a mark or the XML declaration names; UTF-8 without either."""
-    marked = next((codec for mark, codec in _MARKS if data.startswith(mark)), "")
-    declared = _DECLARED.match(data.lstrip()[:300])
-    return marked or (declared.group(1).decode("ascii").lower() if declared else "utf-8")
+def xml_encoding(data: bytes, *, named: str | None = None) -> str:
+    """The Python codec that a mark or the XML declaration names; UTF-8 without either.
+
+    `named` is a person's word, often for many files at once: it overrules the file, unless that is Unicode as it says.
+    """
+    own = _own_encoding(data) or "utf-8"
+    return named if named and not (own.startswith("utf") and _is_in(own, data)) else own
 
 
-def decode_xml(data: bytes) -> str:
-    """The text of an XML file; raises `UnreadableError` when it is not in the encoding that it names."""
-    encoding = xml_encoding(data)
+def decode_xml(data: bytes, *, named: str | None = None) -> str:
+    """The text of an XML file; raises `UnreadableError` when it is not in its encoding, by the rule of `xml_encoding`."""
+    encoding = xml_encoding(data, named=named)
     try:
-        return data.decode(encoding).lstrip()
+        return data.decode(encoding).lstrip("\ufeff \t\r\n")
     except UnicodeDecodeError as error:
+        if encoding == named:
+            raise UnreadableError(f"byte {error.start} is not {encoding}", asks=True) from None
+        if not _own_encoding(data):
+            raise UnreadableError(
+                "it names no encoding and is not UTF-8: name one with --encoding", asks=True
+            ) from None
         reason = f"its XML says that it is {encoding}, but byte {error.start} is not: save it again as UTF-8"
         raise UnreadableError(reason) from None
     except (LookupError, UnicodeError):
         raise UnreadableError(f'its XML names an unknown encoding "{encoding}": save it again as UTF-8') from None
+
+
+def _own_encoding(data: bytes) -> str:
+    marked = next((codec for mark, codec in _MARKS if data.startswith(mark)), "")
+    declared = _DECLARED.match(data.lstrip()[:300])
+    return marked or (declared.group(1).decode("ascii").lower() if declared else "")
+
+
+def _is_in(encoding: str, data: bytes) -> bool:
+    try:
+        data.decode(encoding)
+    except (LookupError, UnicodeError):
+        return False
+    return True
 
 
 def parse_xml(text: str, events: Events) -> None:

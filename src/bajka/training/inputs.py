@@ -13,6 +13,8 @@ import numpy as np
 
 from bajka.config import Settings
 from bajka.corpus import Corpus, Split, read_corpus, split_documents
+from bajka.corpus.contained import also_in_training
+from bajka.corpus.sources import printable
 from bajka.corpus.telling import what_was_read
 from bajka.errors import CorpusError, SettingsError
 from bajka.planning.plan import CorpusFacts
@@ -101,7 +103,11 @@ def prepare_inputs(
     corpus, split = read_and_split(settings, say, keep=parent / name, progress=progress)
     if tokenizer is None:
         tokenizer = make_tokenizer(settings, [split], say)
-    sources = {"texts": list(texts), "files": len(corpus.files), "documents": len(corpus.documents)}
+    sources = {
+        "texts": [printable(text) for text in texts],
+        "files": len(corpus.files),
+        "documents": len(corpus.documents),
+    }
     data = prepare(split, tokenizer, parent=parent, name=name, sources=sources, progress=progress)
     say_sizes(data, say)
     return Inputs(data, tokenizer, openings_of(data, tokenizer))
@@ -136,6 +142,8 @@ def read_and_split(
     say(f"{split.how[0].upper()}{split.how[1:]}.")
     for reason, count in split.left_out.items():
         say(f"In no part of the split: {count:,} documents, {reason}.")
+    if repeated := also_in_training(split):
+        say(repeated)
     return corpus, split
 
 

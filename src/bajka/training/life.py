@@ -11,6 +11,7 @@ from typing import Any, Literal
 from bajka.checkpoint.mending import mend_plan
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
+from bajka.corpus.sources import printable
 from bajka.errors import RunError
 from bajka.planning.plan import Plan
 from bajka.planning.recipe import plan_average
@@ -108,6 +109,9 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
     Raises `RunError` when a run would have to change what never may, or when the folder is something else.
     """
     texts = wanted.corpus.texts
+    for text in texts:
+        if not text.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in text):
+            raise RunError(f"The name {printable(text)} is not UTF-8, so no settings page can hold it: rename it.")
     runs = [one for one in texts if (Path(one).expanduser() / "config.toml").is_file()]
     if runs and len(texts) > 1:
         more = " ".join(shell_word(one) for one in texts if one != runs[0])
@@ -200,8 +204,9 @@ def _was(run: RunFolder, old: Settings, name: str) -> str:
     value = _value(old, name)
     if value is None and run.plan_file.is_file():
         planned = run.plan["plan"]
-        value = planned.get(name, planned["model"].get(name))
-    return "was planned" if value is None else f"was {value}"
+        value = next((place[name] for place in (planned["recipe"], planned["model"], planned) if name in place), None)
+        value = value["name"] if isinstance(value, dict) else value
+    return "was not set" if value is None else f"was {value}"
 
 
 def is_finished(run: RunFolder) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.config import Settings
 from bajka.corpus import Document
+from bajka.corpus.sources import printable
 from bajka.entries import RESERVED
 from bajka.errors import TokenizerError
 from bajka.planning.plan import Plan
@@ -188,7 +189,7 @@ def _encode(
             _check_given(source.given, tokenizer, source)
             return given_tokens(source.given, settings, tokenizer, say).data
         assert source.split is not None
-        facts = {"texts": list(source.texts), "documents": source.documents}
+        facts = {"texts": [printable(text) for text in source.texts], "documents": source.documents}
         data = prepare(source.split, tokenizer, parent=parent, name=source.name, sources=facts, progress=progress)
         say_sizes(data, say)
         return data

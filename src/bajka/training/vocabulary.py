@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from bajka.characters import count_characters
+from bajka.cleaning.changes import excerpts
 from bajka.config import Settings
 from bajka.corpus import Split, Template
 from bajka.errors import SettingsError
@@ -14,6 +16,8 @@ Say = Callable[[str], None]
 
 
 _COUNTED = 20_000_000  # characters of the training texts that tell which are often used
+_TRIED, _TRIED_CHARACTERS = 20, 3_000  # documents, and of each, that show whether a tokenizer loses text
+_SHOWN = 60
 _FEW_ENTRIES = 1000  # up to here a vocabulary that the text does not fill is no mistake, only smaller
 
 
@@ -30,6 +34,8 @@ def make_tokenizer(settings: Settings, splits: Sequence[Split], say: Say) -> Tok
         size, reason = choose_vocab_size(sum(split.train_bytes for split in splits), characters)
     tokenizer = train_tokenizer(wanted, _texts(splits), vocab_size=size, say=say)
     _say_tokenizer(tokenizer, settings, size, reason, say)
+    if settings.tokenizer.tokenizer not in (*TRAINED_TO_SIZE, "characters", "bytes"):
+        _say_losses(tokenizer, _texts(splits), say)
     if settings.corpus.template:
         template = Template.parse(settings.corpus.template)
         tokenizer = tokenizer.with_markers(template.markers, template=template.source)
@@ -66,3 +72,17 @@ def _say_tokenizer(tokenizer: Tokenizer, settings: Settings, size: int, reason: 
         say(f"Vocabulary: {made:,} entries ({reason}).")
     if note := gguf_note(tokenizer):
         say(note)
+
+
+def _say_losses(tokenizer: Tokenizer, texts: Iterable[str], say: Say) -> None:
+    """Try a tokenizer that others made: one that loses capitals or words makes a text easier, and its numbers too good."""
+    tried = [text[:_TRIED_CHARACTERS] for text in islice(texts, _TRIED)]
+    pairs = [(text, tokenizer.decode(tokenizer.encode(text))) for text in tried]
+    changed = [excerpts(before, after) for before, after in pairs if before != after]
+    if changed:
+        before, after = (" ".join(part[:_SHOWN].split()) for part in changed[0])
+        say(
+            f"This tokenizer loses text: of the first {len(tried):,} training documents {len(changed):,} do not come back "
+            f'as they were ("{before}" as "{after}"). Bits per byte come out too good: compare them with no other '
+            "tokenizer's."
+        )

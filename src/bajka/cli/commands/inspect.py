@@ -38,6 +38,7 @@ def inspect(
         page: Where to write the page; written anew each time.
     """
     from bajka.corpus import inspect_corpus, read_corpus, split_documents
+    from bajka.corpus.sources import printable
     from bajka.errors import CorpusError
 
     wanted, _, flags = read_settings(texts, given(settings))
@@ -54,7 +55,9 @@ def inspect(
         _show(report)
         if {"tokenizer", "vocab_size"} & flags.keys():
             _try_tokenizer(wanted, corpus)
-        _write_page(report, page, title=" and ".join(Path(text).name or text for text in wanted.corpus.texts))
+        _write_page(
+            report, page, title=" and ".join(printable(Path(text).name or text) for text in wanted.corpus.texts)
+        )
     if trouble is not None:
         raise trouble
 
@@ -121,6 +124,8 @@ def _show(report: CorpusReport) -> None:
         ]
         if split.test_documents:
             rows.append(("test", f"{split.test_documents:,} documents, {split.test_bytes:,} bytes"))
+        if split.also_in_training:
+            rows.append(("held out", split.also_in_training))
         rows += [("in no part", f"{count:,} documents, {reason}") for reason, count in split.left_out.items()]
     rows.append(("enough for", report.enough_for))
     for name, value in rows:
