@@ -75,11 +75,10 @@ def _still_falls(curve: Curve, facts: Facts) -> bool:
 def _expectation(curve: Curve, facts: Facts) -> str:
     """Steps, speed and bits per byte: planned, and come."""
     steps, speeds = int(curve.steps[-1]["step"]), curve.of_steps("tokens_per_second")
-    parts = []
-    if facts.minutes is not None:
+    parts, planned = [], facts.expected_tokens_per_second  # 0 on another machine than that of the plan
+    if facts.minutes is not None and planned:
         parts.append(f"{steps:,} {'step' if steps == 1 else 'steps'} (planned about {facts.expected_steps:,})")
     if np.isfinite(speeds).any():
-        planned = facts.expected_tokens_per_second  # 0 on another machine than that of the plan
         beside = f" (planned about {_two(planned)})" if planned else ""
         parts.append(f"{_two(float(np.nanmedian(speeds)))} tokens a second{beside}")
     bits = curve.evaluations[curve.best].get("val_bits_per_byte")

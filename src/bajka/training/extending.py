@@ -40,5 +40,6 @@ def extended(plan: Plan, state: dict[str, Any], settings: Settings, finished: di
 
 def _expecting(plan: Plan, steps: int) -> Plan:
     """The plan of a run of so many steps in all, of whose result nothing is expected."""
+    steps = max(1, steps)
     epochs = plan.expected_epochs * steps / max(1, plan.expected_steps)
     return replace(plan, expected_steps=steps, expected_epochs=epochs, expected_bits_per_byte=None, expectation=None)

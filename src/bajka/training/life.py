@@ -113,6 +113,8 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
         if not text.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in text):
             raise RunError(f"The name {printable(text)} is not UTF-8, so no settings page can hold it: rename it.")
     runs = [one for one in texts if (Path(one).expanduser() / "config.toml").is_file()]
+    if len(texts) > 1:  # others have a config.toml too, and may be among the texts
+        runs = [one for one in runs if (Path(one).expanduser() / "plan.json").is_file()]
     if runs and len(texts) > 1:
         more = " ".join(shell_word(one) for one in texts if one != runs[0])
         raise RunError(
