@@ -131,3 +131,22 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     writer.stdout.close()
     assert writer.wait(60) == 0
     assert writer.stderr.read() == b""
+
+
+SHOW = """
+import os
+from bajka.cli.main import main
+try:
+    main(["--version"])
+except SystemExit:
+    print(os.environ.get("GOMP_SPINCOUNT"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "spins"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")]
+)
+def test_waiting_threads_sleep_soon_unless_a_person_said_otherwise(own: dict[str, str], spins: str) -> None:
+    before = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, check=True, env=before | own)
+    assert done.stdout.split()[-1] == spins

@@ -36,6 +36,9 @@ SECOND = {
     "prepare": "texts to train.bin and val.bin, without training",
 }
 
+SPINS = 3000
+"""Turns of a waiting thread before it sleeps, of GNU's OpenMP (Linux): some tenths of a millisecond."""
+
 USAGE = """\
 bajka trains a small GPT language model from scratch on your own texts.
 
@@ -50,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (0 when all went well; see `bajka.errors` for the others)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nothing leaves the computer unless it is shared
+    _wait_briefly()
     _write_any_letter()
     with _noticed_ctrl_c() as pressed:
         try:
@@ -121,6 +125,14 @@ def _out_of_memory(error: Exception) -> bool:
     from bajka.hardware import out_of_memory
 
     return out_of_memory(error)
+
+
+def _wait_briefly() -> None:
+    """Let torch's threads sleep soon when they wait for each other: they spin for milliseconds otherwise, and beside another
+    program one of them often spins on the very processor that the other one waits for (docs/experiments.md, "Beside other
+    programs"). It is read when torch is loaded; what a person set is kept."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
 
 
 def _write_any_letter() -> None:
