@@ -352,6 +352,6 @@ def test_a_lengthening_in_minutes_that_crashed_in_its_cooldown_keeps_its_own_dec
 
 
 def test_a_budget_that_is_over_before_the_first_step_trains_one_step_and_saves(texts: Path, tmp_path: Path) -> None:
-    run = paced(texts, tmp_path / "run", Paced(HandClock()), minutes=0.001)
+    run = paced(texts, tmp_path / "run", Paced(HandClock()), minutes=0.01)
     assert run.plan["finished"]["step"] == 1
     assert [line["step"] for line in run.metrics if "val_loss" in line] == [0, 1]
