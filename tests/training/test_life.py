@@ -267,10 +267,12 @@ def test_a_run_can_be_made_longer_again_and_again(finished: bajka.Run) -> None:
 @pytest.mark.parametrize("length", [{"steps": 3}, {"minutes": 0.0001}])
 def test_a_run_is_not_made_shorter_by_making_it_longer(finished: bajka.Run, length: dict[str, float]) -> None:
     weights = durable.sha256_of(finished.folder.model / "model.safetensors")
+    pointers = [finished.folder.read_pointer(name) for name in ("last", "best", "cooldown")]
     with pytest.raises(RunError, match=r"it would become shorter. Give at least --(steps 4|minutes 1)"):
         go_on(finished.path, **length)
-    assert finished.plan["finished"]["step"] == 8
+    assert bajka.open_run(finished.path).plan["finished"]["step"] == 8
     assert durable.sha256_of(finished.folder.model / "model.safetensors") == weights
+    assert [finished.folder.read_pointer(name) for name in ("last", "best", "cooldown")] == pointers
     assert go_on(finished.path, steps=4).plan["finished"]["step"] == 8
 
 

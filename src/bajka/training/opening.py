@@ -174,13 +174,13 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     document["data"] |= _check_data(life, document, Tokenizer.load(folder), log)
     plan = resumed_settings(Plan.from_dict(document["plan"]), settings, life)
     if extends:
+        if "most_epochs" not in life.changed:  # what ended it before does not end it again
+            plan = replace(plan, most_epochs=None)
+        plan = extended(plan, state, settings, document["finished"])  # which may refuse: before anything is written
         # From here the run goes on, now and after a crash, though later checkpoints exist.
         run.write_pointer("last", checkpoint=folder.name, step=state["step"], previous=None)
         document["extended_at"] = state["step"]
         log.say(f"It goes on from step {state['step']:,}{', before its cooldown' if pointer == 'cooldown' else ''}.")
-        if "most_epochs" not in life.changed:  # what ended it before does not end it again
-            plan = replace(plan, most_epochs=None)
-        plan = extended(plan, state, settings, document["finished"])
         cooldown = plan.schedule.cooldown(None)
         if cooldown is None or cooldown.begin > state["step"]:  # it may end before it comes to a cooldown of its own
             run.remove_pointer("cooldown")
