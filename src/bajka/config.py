@@ -7,7 +7,7 @@ its reason). One section per stage; field names are unique across sections, so t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -295,6 +295,11 @@ class SampleSettings(Section):
     )
     min_p: float | None = Field(None, ge=0, le=1, description="Drop tokens below this share of the likeliest one.")
     repetition_penalty: float = Field(1.0, gt=0, description="Above 1: tokens already used become less likely.")
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """The fields of `bajka.generation.sampling.Sampling`: how a text is written, whatever it begins with."""
+        return self.model_dump(exclude={"prompts"})
 
 
 class EvaluationSettings(Section):

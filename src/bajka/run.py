@@ -64,8 +64,9 @@ class Run:
     ) -> list[Text]:
         """`n` texts for each prompt, in order, with their ids and why each ended; `sampling` as in `generate`."""
         prompts = [prompts] if isinstance(prompts, str) else prompts
-        usual = self.settings.sample.model_dump(exclude={"prompts"})
-        options, _ = clamp(Sampling(**(usual | sampling)), vocab_size=self.loaded.tokenizer.vocab_size)
+        options, _ = clamp(
+            Sampling(**(self.settings.sample.sampling | sampling)), vocab_size=self.loaded.tokenizer.vocab_size
+        )
         return generate(self.loaded.model, self.loaded.tokenizer, prompts, n=n, fields=fields, sampling=options)
 
     def evaluate(

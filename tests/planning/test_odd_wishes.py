@@ -116,7 +116,7 @@ def test_the_minutes_that_a_refusal_names_are_enough(shape: tuple[int, int]) -> 
 
 def test_minutes_that_went_by_before_training_are_told() -> None:
     late = make_plan(settings_with(minutes=3), TEXT, MACHINE, rates=RATES, spent=1200)
-    assert any("Preparing took 20 of the minutes" in note for note in late.notes)
+    assert any("Preparing took 20 minutes of the time that was given" in note for note in late.notes)
     assert not any("Preparing" in note for note in plan_of(minutes=3).notes)
 
 

@@ -40,8 +40,8 @@ def _before(outlook: Outlook, spent: float) -> list[str]:
     found = []
     if spent > LATE * (spent + (outlook.seconds or 0.0)):
         found.append(
-            f"Preparing took {spent / 60:.2g} of the minutes. The text is prepared once: give more --minutes, and all of "
-            "them are left for training."
+            f"Preparing took {spent / 60:.2g} minutes of the time that was given. The text is prepared once: give more "
+            "--minutes, and all of them are left for training."
         )
     busy = outlook.speed.rates.busy
     if busy > BUSY:

@@ -50,8 +50,7 @@ def evaluate(
         compared = judge_model(loaded, judge, n=n, texts=texts, part=part, device=choose_device(device))
         numbers["judge"] = compared.as_dict()
     if json:
-        known = {name: None if value != value else value for name, value in numbers.items()}  # JSON has no NaN
-        print(json_module.dumps(known, indent=2, ensure_ascii=False))
+        print(json_module.dumps(_without_nan(numbers), indent=2, ensure_ascii=False))
         return
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_row("bits per byte", f"{loss.bits_per_byte:.4f}")
@@ -62,6 +61,19 @@ def evaluate(
     console().print(table)
     if compared is not None:
         _show_judgement(compared)
+
+
+def _without_nan(value: object) -> object:
+    """Numbers that are none as null, at any depth: JSON knows no NaN."""
+    match value:
+        case dict():
+            return {name: _without_nan(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_without_nan(one) for one in value]
+        case float() if value != value:
+            return None
+        case _:
+            return value
 
 
 def _show_judgement(compared: Comparison) -> None:

@@ -137,7 +137,7 @@ def _sampling(name: str, wanted: dict[str, Any], stop: tuple[str, ...], seed: in
 
     base: dict[str, Any] = {}
     if (Path(name).expanduser() / "config.toml").is_file():
-        base = RunFolder.open(name).settings.sample.model_dump(exclude={"prompts"})
+        base = RunFolder.open(name).settings.sample.sampling
     drawn = random.SystemRandom().randrange(2**31) if seed is None else seed
     return Sampling(**(base | wanted), stop=stop, seed=drawn)
 
