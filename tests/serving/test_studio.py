@@ -159,6 +159,16 @@ def test_a_reader_who_leaves_stops_the_work(studio: Studio) -> None:
     assert studio.asked < LONGEST  # whole texts (greedy, without an end) ask the model at least so often
 
 
+def test_the_page_says_that_it_stopped_only_after_the_last_piece_of_text(studio: Studio) -> None:
+    functions = studio.client.config["dependencies"]
+    write = next(one for one in functions if one["api_name"] == "write")
+    (cancel,) = [one for one in functions if one["cancels"] == [write["id"]]]
+    pressed = [one for one in functions if one["targets"] == cancel["targets"]]
+    told = [one for one in functions if one["trigger_after"] in [one["id"] for one in pressed]]
+    assert [one["outputs"] for one in pressed] == [[]] * len(pressed)  # what they wrote, a last piece would overwrite
+    assert [one["outputs"] for one in told] == [write["outputs"][-1:]]
+
+
 def test_the_page_keeps_to_itself(studio: Studio) -> None:
     config = studio.client.config
     assert config["analytics_enabled"] is False

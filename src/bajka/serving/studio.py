@@ -116,8 +116,10 @@ def build_studio(
             show_progress="hidden",
             concurrency_limit=1,
         )
-        stop.click(lambda: "Stopped.", None, note, cancels=[writing], api_visibility="private", queue=False)
-        controls[0].change(_visible, controls[0], texts, api_visibility="private", queue=False, show_progress="hidden")
+        quiet: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
+        stopped = stop.click(None, cancels=[writing], **quiet)
+        stopped.then(lambda: "Stopped.", None, note, **quiet)  # not at once: a last piece of text would hide it
+        controls[0].change(_visible, controls[0], texts, **quiet)
     page.queue(max_size=_WAITING, default_concurrency_limit=1)
     return page  # type: ignore[no-any-return]
 
