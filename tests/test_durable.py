@@ -252,7 +252,7 @@ def test_a_file_that_stays_busy_is_a_sentence_in_the_end(tmp_path: Path, monkeyp
     durable.write_text(tmp_path / "a", "old")
     monkeypatch.setattr(durable, "_RETRY_SECONDS", 0.2)
     monkeypatch.setattr(os, "replace", busy(1_000, 32))
-    with pytest.raises(DiskError, match="no permission to write there"):
+    with pytest.raises(DiskError, match="another program has it open: close that one"):
         durable.write_text(tmp_path / "a", "new")
     assert (tmp_path / "a").read_text() == "old"
     assert names(tmp_path) == ["a"]

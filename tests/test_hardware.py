@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +96,24 @@ def test_compile_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cpp_compiler() is None
     assert not machine().can_compile
     assert not can_compile("mps")
+
+
+def test_a_compiler_is_the_one_that_inductor_would_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("clang++", "my-compiler"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert (cpp_compiler() is None) == (platform.system() == "Linux")
+    monkeypatch.setenv("CXX", "my-compiler")
+    assert cpp_compiler() == str(tmp_path / "my-compiler")
+
+
+def test_in_a_job_of_many_processes_no_device_is_everybodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert choose_device("cpu") == "cpu"
+    with pytest.raises(SettingsError, match=r"device = mps is for one process"):
+        choose_device("mps")
 
 
 def test_compile_off_is_never_possible_again_for_the_plan() -> None:

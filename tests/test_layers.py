@@ -13,7 +13,7 @@ import pytest
 import bajka
 
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors", "entries"),
+    ("errors", "entries", "paths"),
     ("config", "container", "durable", "progress", "characters"),
     ("settings",),
     ("formats", "datasets"),

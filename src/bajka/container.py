@@ -7,6 +7,7 @@ the file system.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 from collections.abc import Iterator
@@ -28,8 +29,8 @@ def processors(system: Path = _ROOT) -> int:
 
 def memory_left(system: Path = _ROOT) -> tuple[int, int]:
     """Bytes of system memory that this process can still use, and all it may use: the machine's, or its container's."""
-    machine = whole = _whole_memory()
-    left = _available(system) or machine // 2
+    machine, free = _memory_of_the_machine()
+    whole, left = machine, _available(system) or free
     for folder in _groups("memory", system):
         for most, current, given_back in _MEMORY:
             limit, used = _number(folder / most), _number(folder / current)
@@ -89,10 +90,26 @@ def _available(system: Path) -> int | None:
     return None if kilobytes is None else 1024 * kilobytes
 
 
-def _whole_memory() -> int:
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 16 << 30
+def _memory_of_the_machine() -> tuple[int, int]:
+    """Bytes of memory, and of what is free of them: half, where only Linux would tell more."""
+    if os.name == "nt":
+        status = _MemoryStatus(size=ctypes.sizeof(_MemoryStatus))
+        ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined,unused-ignore]
+        return status.whole, status.free
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return whole, whole // 2
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of Windows."""
+
+    _fields_ = (
+        ("size", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("whole", ctypes.c_uint64),
+        ("free", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 5),
+    )
 
 
 def _number(file: Path, *, word: int = 0, after: str = "") -> int | None:

@@ -6,6 +6,7 @@ while a virus scanner or another reader holds the file, so it is retried there f
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -18,12 +19,17 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from filelock import BaseFileLock, FileLock, Timeout
 
 from bajka.errors import disk_errors
 
 TEMPORARY = ".tmp"
-_RETRY_SECONDS = 2.5
+_RETRY_SECONDS = 10.0  # of what reads a file, or something in a folder, to its end: a virus scanner, a backup
 _WINDOWS_BUSY = (5, 32, 33)  # access denied, sharing violation, lock violation
 
 
@@ -189,7 +195,7 @@ def remove_folder(path: Path) -> None:
 def sync_file(path: Path) -> None:
     """Ask the system to put the file's content on the disk."""
     with path.open("rb+") as file:
-        os.fsync(file.fileno())
+        _sync(file.fileno())
 
 
 def sync_folder(path: Path) -> None:
@@ -198,9 +204,21 @@ def sync_folder(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _sync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):  # some network disks do it for files only
+            raise
     finally:
         os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    """fsync; a Mac's only hands the content to the drive, which may write it later and in another order."""
+    if hasattr(fcntl, "F_FULLFSYNC"):
+        with suppress(OSError):  # a disk that cannot
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 def sha256_of(path: Path) -> str:

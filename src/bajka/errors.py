@@ -143,6 +143,8 @@ def disk_errors(doing: str, path: Path, *, needs: int | None = None) -> Iterator
                 advice = "your share of the disk is used up: delete something of yours and run the same command again"
             case errno.EFBIG:
                 advice = "the disk holds no file so large: choose another folder with --out or --output"
+            case _ if getattr(error, "winerror", None) in (32, 33):
+                advice = "another program has it open: close that one and run the same command again"
             case errno.EACCES | errno.EPERM | errno.EROFS:
                 advice = "no permission to write there: choose another folder with --out or --output"
             case errno.ENOTDIR | errno.EEXIST | errno.EISDIR:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import platform
 import shutil
+import subprocess
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,10 +92,11 @@ def keep_freed_memory() -> None:
 
 def choose_device(wish: str) -> str:
     """The torch device that a wish means ("auto": a GPU if there is one); `SettingsError` for what is not there."""
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    if wish in ("auto", "cuda") and torch.cuda.is_available():
+        return _own_gpu()
     if wish == "auto":
-        if torch.cuda.is_available():
-            return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
+        return "mps" if alone and torch.backends.mps.is_available() else "cpu"
     kind, _, number = wish.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
         raise SettingsError(f'device = {wish!r} is not a device: write "auto", "cpu", "cuda", "cuda:1" or "mps".')
@@ -102,11 +106,28 @@ def choose_device(wish: str) -> str:
         )
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise SettingsError(f"device = {wish}, but there are only {torch.cuda.device_count()} GPUs, counted from 0.")
+    if number and not alone:
+        raise SettingsError(f"device = {wish}, but each process of this job has a GPU of its own: write --device cuda.")
+    if kind == "mps" and not alone:
+        raise SettingsError("device = mps is for one process: torch's processes cannot exchange what is on it.")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise SettingsError(
             "device = mps, but this is no Mac with Apple silicon (or torch lacks it). Use --device cpu."
         )
     return wish
+
+
+def _own_gpu() -> str:
+    """The GPU of this process: the one of its number among the processes of this machine, or the only one it was shown."""
+    number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if count == 1 and os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return "cuda:0"
+    if number >= count:
+        raise SettingsError(
+            f"There are more processes on this machine than GPUs that they see ({count}): start as many as there are "
+            f"(torchrun --nproc-per-node {count}), or use --device cpu."
+        )
+    return f"cuda:{number}"
 
 
 def native_bf16(device: str) -> bool:
@@ -158,8 +179,20 @@ def _cpu_name() -> str:
 
 
 def free_memory(device: str) -> int:
-    """Bytes that can be used now: free dedicated memory of a GPU, system memory that is left to this process otherwise."""
-    return torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else memory_left()[0]
+    """Bytes that can be used now: free dedicated memory of a GPU, system memory that is left to this process otherwise.
+
+    What torch has of a GPU and does not use (after an earlier training in the same process) is free too.
+    """
+    if not device.startswith("cuda"):
+        return memory_left()[0]
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
+
+
+def nearly_full(device: str) -> bool:
+    """Whether less than a tenth of a GPU's memory is left."""
+    free, total = torch.cuda.mem_get_info(device)
+    return free < total / 10
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -183,20 +216,40 @@ def used_memory(device: str) -> int:
 
 
 def can_compile(kind: str) -> bool:
-    """Whether torch.compile has what it needs: Triton for a GPU, a C++ compiler for a CPU."""
+    """Whether torch.compile has what it needs: a C++ compiler for a CPU; for a GPU Triton, and a C compiler for the little
+    programs by which it starts its kernels."""
     if kind == "cuda":
-        try:
-            import triton  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: F401
-        except ImportError:
-            return False
-        return True
+        return importlib.util.find_spec("triton") is not None and (os.name == "nt" or c_compiler() is not None)
     return kind == "cpu" and cpp_compiler() is not None
+
+
+def compiling_failed(error: BaseException) -> bool:
+    """Whether torch.compile could not do its work, for want of a compiler or for a fault of its own."""
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
 
 
 def cpp_compiler() -> str | None:
     """Path of the C++ compiler that Inductor would call, if there is one."""
-    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++"] if os.name != "nt" else ["cl"]
-    return next((found for name in names if name and (found := shutil.which(name))), None)
+    usual = {"Windows": "cl", "Darwin": "clang++"}.get(platform.system(), "g++")
+    found = shutil.which(os.environ.get("CXX") or usual)
+    return None if found is None or _only_offers_itself(found) else found
+
+
+def c_compiler() -> str | None:
+    """Path of the C compiler that Triton would call, if there is one and it has Python's headers."""
+    names = [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang", "cc"]
+    scheme = sysconfig.get_default_scheme().replace(
+        "posix_local", "posix_prefix"
+    )  # Debian's Python has its headers there
+    headers = Path(sysconfig.get_paths(scheme)["include"], "Python.h").is_file()
+    return next((found for name in names if headers and (found := shutil.which(name))), None)
+
+
+def _only_offers_itself(compiler: str) -> bool:
+    """Whether a Mac has nothing but the name of a compiler, which asks to install one."""
+    if platform.system() != "Darwin" or Path(compiler).parent != Path("/usr/bin"):
+        return False
+    return subprocess.run(["/usr/bin/xcode-select", "-p"], capture_output=True, check=False).returncode != 0
 
 
 def synchronize(device: str) -> None:

@@ -30,7 +30,8 @@ def sentence(folder: Path, texts: dict[str, str], **wishes: float) -> str:
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     settings = CorpusSettings(texts=(str(folder),), **wishes)
-    return also_in_training(split_documents(read_corpus(settings), settings))
+    split = split_documents(read_corpus(settings), settings)
+    return also_in_training([*split.validation, *split.test], split.train)
 
 
 @pytest.mark.parametrize("width", [0, 10])

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,19 @@ def test_a_changed_file_is_seen_though_another_folder_of_that_name_holds_its_lik
     (tmp_path / "a" / "tales" / "00.txt").write_text("A hedgehog came.", encoding="utf-8")
     corpus = read_corpus(settings, keep=tmp_path / "data" / "tales")
     assert corpus.documents[0].text == "A hedgehog came."
+
+
+def test_a_folder_of_ones_own_beside_the_kept_texts_stays(tmp_path: Path) -> None:
+    texts, own = tales(tmp_path / "tales", count=3), tmp_path / "data" / "tales-texts-original"
+    own.mkdir(parents=True)
+    (own / "scan.png").write_bytes(b"the only copy")
+    (tmp_path / "data" / "tales-texts-2026abcd.txt").write_text("mine")
+    for content in ("One.", "Two."):
+        (texts / "00.txt").write_text(content)
+        read(texts, tmp_path / "data" / "tales")
+    assert (own / "scan.png").read_bytes() == b"the only copy"
+    assert (tmp_path / "data" / "tales-texts-2026abcd.txt").read_text() == "mine"
+    assert len(list((tmp_path / "data").iterdir())) == 3
 
 
 def test_a_changed_setting_is_named(tmp_path: Path) -> None:
@@ -209,6 +223,17 @@ def test_a_paragraph_of_a_skipped_file_is_not_taken_from_another(tmp_path: Path)
     corpus = read(folder, tmp_path / "data" / "x", duplicate_paragraphs=True)
     assert [one.name for one in corpus.skipped] == ["tales/a.jsonl"]
     assert [document.text for document in corpus.documents] == [tale.rstrip(), "It was night.\n"]
+
+
+def test_what_cleaning_did_to_a_skipped_member_of_an_archive_is_not_counted(tmp_path: Path) -> None:
+    lines = [json.dumps({"text": f"Night\u0007 {number}."}) for number in range(1_200)]
+    with zipfile.ZipFile(tmp_path / "tales.zip", "w") as archive:
+        archive.writestr("a.txt", "The bell\u0007 rang once.")
+        archive.writestr("b.jsonl", "\n".join([*lines, '{"text"']))  # beyond what is looked at first
+        archive.writestr("c.txt", "It was day.")
+    corpus = read(tmp_path / "tales.zip", tmp_path / "data" / "x")
+    assert [one.name for one in corpus.skipped] == ["tales.zip/b.jsonl"]
+    assert [(step, change.documents) for step, change in corpus.changes.items()] == [("control_characters", 1)]
 
 
 def test_a_file_that_goes_while_texts_are_read_is_skipped_by_name(

@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 
 from bajka.config import CorpusSettings
-from bajka.corpus import Corpus, read_corpus
+from bajka.corpus import Corpus, inspect_corpus, read_corpus
+from bajka.corpus.page import report_page
+from bajka.errors import CorpusError
+from bajka.generation.output import save_texts
+from bajka.generation.sampling import Sampling
+from bajka.generation.write import Text
 
 STORY = "Once upon a time there was a small fox who could not sleep, so he counted all the stars above the hill."
 
@@ -56,6 +61,55 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     corpus = read(tmp_path / "t")
     assert len(corpus.documents) == 1
     assert [(one.name, one.reason) for one in corpus.skipped] == [("t/broken.txt", "it is a link to nothing")]
+
+
+@pytest.mark.parametrize(
+    ("folder", "files", "what"),
+    [
+        ("runs/tales", ("config.toml", "plan.json", "samples.jsonl"), "a run of bajka"),
+        ("data/tales-0123abcd", ("meta.json", "train.bin", "tokenizer.json"), "what bajka prepared"),
+        ("data/tales-texts-0123abcd", ("sources.json", "texts.bin", "journal.jsonl"), "what bajka cleaned"),
+        ("data/tales-0123abcd.tmp", ("journal.jsonl",), "what bajka did not finish"),
+        ("exported", ("config.json", "model.safetensors", "README.md"), "a model"),
+    ],
+)
+def test_what_bajka_made_beside_the_texts_is_no_text(
+    tmp_path: Path, folder: str, files: tuple[str, ...], what: str
+) -> None:
+    write(tmp_path / "t" / "a.txt", STORY)
+    for name in files:
+        write(tmp_path / "t" / folder / name, json.dumps({"text": STORY[::-1]}) + "\n")
+    corpus = read(tmp_path / "t")
+    assert texts(corpus) == [STORY]
+    assert [(one.name, one.reason) for one in corpus.skipped] == [(f"t/{folder}", f"it is {what}, not a text")]
+
+
+def test_what_bajka_wrote_beside_the_texts_is_no_text(tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    write(folder / "a.txt", STORY)
+    write(folder / "report.html", report_page(inspect_corpus(read(folder)), title="t"))
+    written = [Text("Once", " upon a time.", (5, 6), "length", 0, 7)]
+    for name in ("three.txt", "three.jsonl", "three.csv"):
+        save_texts(folder / name, written, Sampling(seed=7), model="runs/t")
+    write(folder / "story.md", "# t: one prompt through time\n\n## Once\n\n| step |\n")
+    corpus = read(folder)
+    assert texts(corpus) == [STORY]
+    assert {one.reason for one in corpus.skipped} == {"bajka wrote it"}
+    assert len(corpus.skipped) == 5
+
+
+@pytest.mark.parametrize("files", [("config.toml", "plan.json"), ("config.json", "model.safetensors")])
+def test_a_run_or_a_model_named_as_a_text_is_refused(tmp_path: Path, files: tuple[str, ...]) -> None:
+    for name in (*files, "samples.jsonl"):
+        write(tmp_path / "x" / name, '{"text": "Once."}')
+    with pytest.raises(CorpusError, match=r"x is a (run of bajka|model), not a text. Name files or folders of texts."):
+        read(tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["~$novel.docx", "Once upon a time " * 30])
+def test_a_name_that_the_system_does_not_take_is_a_sentence(name: str) -> None:
+    with pytest.raises(CorpusError, match="There is no file or folder"):
+        read_corpus(CorpusSettings(texts=(name,)))
 
 
 def test_what_is_not_text_is_skipped_by_name_with_a_reason(tmp_path: Path) -> None:

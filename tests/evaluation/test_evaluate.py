@@ -66,6 +66,21 @@ def test_named_texts_are_read_and_cleaned_as_those_of_the_run(tmp_path: Path, da
     assert evaluate_model(loaded, [str(tmp_path / "plots.csv")]) == expected
 
 
+def test_texts_that_the_run_learned_from_are_told(tmp_path: Path, data: TokenData) -> None:
+    loaded = run_of(tmp_path / "run", data.folder)
+    texts, said = tmp_path / "texts", list[str]()
+    for folder in ("own", "other"):
+        (texts / folder).mkdir(parents=True)
+        (texts / folder / "a.txt").write_text("The fox sleeps.")
+    facts = {"folder": str(data.folder), "texts": [str(texts / "own")]}
+    (tmp_path / "run" / "plan.json").write_text(json.dumps({"data": facts}))
+    for named in ("own", "own/a.txt", "."):
+        evaluate_model(loaded, [str(texts / named)], say=said.append)
+    assert sum("the result is that of texts that it knows" in line for line in said) == 3
+    evaluate_model(loaded, [str(texts / "other")], say=said.append)
+    assert sum("the result is that of texts that it knows" in line for line in said) == 3
+
+
 def test_a_model_that_is_no_run_needs_texts(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)

@@ -66,10 +66,11 @@ def test_an_old_file_of_ours_is_replaced_and_no_other(name: str, tmp_path: Path)
     save_texts(tmp_path / name, [replace(TEXTS[0], text="old")], SAMPLING, model="m")
     assert "old" not in saved(tmp_path / name)
     assert len(list(tmp_path.iterdir())) == 1
-    (tmp_path / name).write_text("My diary.\nMonday.\n")
-    with pytest.raises(SettingsError, match="was not written by bajka generate"):
-        saved(tmp_path / name)
-    assert (tmp_path / name).read_text() == "My diary.\nMonday.\n"
+    for own in ("My diary.\nMonday.\n", "My diary.\n\n---\n\nWritten by Ana, spring 2026.\n"):
+        (tmp_path / name).write_text(own)
+        with pytest.raises(SettingsError, match="was not written by bajka generate"):
+            saved(tmp_path / name)
+        assert (tmp_path / name).read_text() == own
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt"])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bajka.hardware import can_compile
-from bajka.model.loss import head_loss
+from bajka.model.loss import head_loss, slopes_of
 from bajka.model.transformer import Transformer
 from bajka.tokens import IGNORED
 from tiny import FAMILIES, VARIANTS, some_ids, tiny_model
@@ -88,6 +88,30 @@ def test_the_chunked_loss_is_within_rounding(dtype: torch.dtype) -> None:
     model.loss_chunk = 20
     for a, b, c in zip(exact, plain, loss_and_gradients(model, dtype=dtype), strict=True):
         assert (c.double() - a).norm() <= 1.3 * (b.double() - a).norm() + 1e-6 * a.norm()
+
+
+def test_rows_of_zeros_below_the_head_change_neither_loss_nor_gradients() -> None:
+    """What a GPU computes for a vocabulary that is no multiple of 8."""
+    x, weight = torch.randn(12, 16, dtype=torch.float64), torch.randn(13, 16, dtype=torch.float64)
+    targets, padded = torch.randint(0, 13, (12,)), torch.cat([weight, torch.zeros(3, 16, dtype=torch.float64)])
+    plain, slopes = slopes_of(x, weight, targets, entries=13)
+    loss, more = slopes_of(x, padded, targets, entries=13)
+    assert torch.allclose(loss, plain, rtol=1e-12)
+    assert torch.allclose(more[:, :13], slopes, rtol=0, atol=1e-12)
+    assert not more[:, 13:].any()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("chunk", [None, 5])
+def test_a_gpu_with_an_odd_vocabulary_gives_the_loss_and_gradients_of_the_cpu(chunk: int | None) -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        x, weight = (torch.randn(n, 16).bfloat16().float().to(device).requires_grad_() for n in (12, 13))
+        targets = torch.randint(0, 13, (12,)).to(device)
+        head_loss(x.bfloat16(), weight, targets, chunk=chunk).backward()
+        found.append([one.grad.cpu() for one in (x, weight) if one.grad is not None])
+    assert all(torch.allclose(a, b, atol=0.02) for a, b in zip(*found, strict=True))
 
 
 def test_the_chunked_loss_without_gradients_is_the_plain_one() -> None:

@@ -304,6 +304,22 @@ def test_wide_networks_are_not_compiled_on_a_cpu() -> None:
     assert plan_of(n_layer=4, n_embd=384, minutes=60, compile="on").compile
 
 
+def test_processes_share_the_work_of_a_step() -> None:
+    gpu = replace(MACHINE, device="cuda:0")
+    alone, four = (
+        make_plan(
+            settings_with(minutes=10, n_layer=4, n_embd=256, global_batch_size=64),
+            TEXT,
+            gpu,
+            rates=RATES,
+            processes=count,
+        )
+        for count in (1, 4)
+    )
+    assert 2 < four.expected_tokens_per_second / alone.expected_tokens_per_second <= 4
+    assert four.evaluation_share < 0.06
+
+
 def test_a_machine_that_was_busy_while_it_was_measured_is_told() -> None:
     busy = RATES.measured_for(1.0, 0.65)
     said = make_plan(settings_with(minutes=2), TEXT, MACHINE, rates=busy).notes

@@ -91,6 +91,95 @@ def test_the_command_that_made_a_run_knows_it_after_it_was_made_longer(texts: Pa
     assert "is finished (10 steps)" in watcher.text
 
 
+# -- texts that change -------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_left_and_a_new_one_made_when_the_texts_have_changed(tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    tales_file(texts)
+    first = train_tiny(texts, out=str(tmp_path / "run"), steps=1)
+    before, watcher = bits(first), Watcher()
+    (texts / "more.txt").write_text("A text of its own, about the sea and a boat.\n" * 9, encoding="utf-8")
+    second = train_tiny(texts, watcher, out=str(tmp_path / "run"), steps=1)
+    assert second.path == tmp_path / "run-2"
+    assert watcher.lines[0] == (
+        f"The texts have changed since {first.path} read them; what it learns from stays. To go on from its weights with "
+        f"the texts as they are now: bajka train {first.path} --add {texts}"
+    )
+    assert bits(first) == before
+    again = Watcher()
+    assert train_tiny(texts, again, out=str(tmp_path / "run"), steps=1).path == second.path
+    assert len(again.lines) == 1
+    assert f"{second.path} is finished" in again.text
+
+
+def test_an_unfinished_run_goes_on_with_the_texts_that_it_read_and_says_so(texts: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copy(texts, tmp_path / "mine.txt"))
+    with pytest.raises(Stopped):
+        train_tiny(mine, stop_at(6), out=str(tmp_path / "tales"), **ASKED)
+    mine.write_text(mine.read_text(encoding="utf-8").replace("a", "o"), encoding="utf-8")  # as long as before
+    by_texts, by_name = stop_at(7), Watcher()
+    with pytest.raises(Stopped):
+        train_tiny(mine, by_texts, out=str(tmp_path / "tales"), **ASKED)
+    go_on(tmp_path / "tales", by_name)
+    for watcher in (by_texts, by_name):
+        assert (
+            f"The texts have changed since {tmp_path / 'tales'} read them; what it learns from stays." in watcher.text
+        )
+        assert "Continuing from step 4" in watcher.text
+
+
+def test_texts_that_were_only_touched_or_are_gone_have_not_changed(texts: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copy(texts, tmp_path / "mine.txt"))
+    run = train_tiny(mine, out=str(tmp_path / "tales"), steps=1)
+    os.utime(mine, ns=(1, 1))
+    for change in (lambda: None, mine.unlink):
+        change()
+        watcher = Watcher()
+        assert train_tiny(mine, watcher, out=str(tmp_path / "tales"), steps=1).path == run.path
+        assert len(watcher.lines) == 1
+        assert "is finished" in watcher.text
+
+
+def test_what_holds_no_text_beside_the_texts_changes_nothing(tmp_path: Path) -> None:
+    texts = tales_file(tmp_path / "t").parent
+    run = train_tiny(texts, out=str(tmp_path / "x"), steps=1)
+    (texts / "cover.jpg").write_bytes(b"\xff\xd8\xff")
+    (texts / "page.toml").write_text("[model]\nn_layer = 2\n")
+    assert train_tiny(texts, out=str(tmp_path / "x"), steps=1).path == run.path
+
+
+def test_changed_texts_are_looked_for_where_they_are_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    tales_file(project / "texts")
+    (elsewhere / "texts").mkdir(parents=True)
+    (elsewhere / "texts" / "other.txt").write_text("Something else.")
+    monkeypatch.chdir(project)
+    run = train_tiny("texts", steps=1)
+    watcher = Watcher()
+    monkeypatch.chdir(elsewhere)
+    go_on(project / run.path, watcher)
+    shutil.move(project, tmp_path / "moved")
+    go_on(tmp_path / "moved" / run.path, watcher)
+    assert "have changed" not in watcher.text
+    (tmp_path / "moved" / "texts" / "more.txt").write_text("One more.")
+    go_on(tmp_path / "moved" / run.path, watcher)
+    assert f"--add {tmp_path / 'moved' / 'texts'}" in watcher.text
+
+
+def test_a_run_made_among_its_own_texts_does_not_become_one_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tales_file(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    first, watcher = train_tiny(".", steps=1), Watcher()
+    assert train_tiny(".", watcher, steps=1).path == first.path
+    assert "is finished" in watcher.text
+    other = train_tiny(".", steps=2)
+    assert other.plan["data"]["fingerprint"] == first.plan["data"]["fingerprint"]
+
+
 # -- going on ----------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +234,29 @@ def test_an_unfinished_run_can_get_another_length(unfinished: RunFolder) -> None
     watcher = Watcher()
     go_on(unfinished.path, watcher, steps=11)
     assert watcher.reports[-1].step == 11
+
+
+@pytest.mark.parametrize("length", [{"steps": 4}, {"minutes": 1e-6}, {"epochs": 1e-3}])
+def test_an_unfinished_run_is_not_made_shorter_than_it_is(unfinished: RunFolder, length: dict[str, float]) -> None:
+    before = unfinished.plan_file.read_bytes(), unfinished.config_file.read_bytes()
+    with pytest.raises(RunError, match="of a run that is not finished are counted from its beginning"):
+        go_on(unfinished.path, **length)
+    assert (unfinished.plan_file.read_bytes(), unfinished.config_file.read_bytes()) == before
+
+
+def test_without_its_checkpoints_a_run_does_not_begin_again_over_its_model(finished: bajka.Run) -> None:
+    shutil.rmtree(finished.folder.checkpoints)
+    before = (finished.folder.model / "model.safetensors").read_bytes(), finished.folder.metrics_file.read_bytes()
+    with pytest.raises(RunError, match=r"The checkpoints of .* are gone.*bajka train TEXTS --from"):
+        go_on(finished.path, steps=4)
+    after = (finished.folder.model / "model.safetensors").read_bytes(), finished.folder.metrics_file.read_bytes()
+    assert after == before
+
+
+def test_a_folder_of_texts_with_a_config_of_its_own_is_no_run(tmp_path: Path) -> None:
+    blog = tales_file(tmp_path / "blog").parent
+    (blog / "config.toml").write_text('baseURL = "https://example.org"\n')
+    assert train_tiny(blog, out=str(tmp_path / "x"), steps=1).path == tmp_path / "x"
 
 
 def test_prepared_data_that_is_gone_is_made_again_to_the_same_bits(
@@ -307,6 +419,22 @@ def test_a_project_that_was_moved_goes_on_and_is_evaluated(texts: Path, tmp_path
     assert moved.plan["data"]["folder"].startswith(str(tmp_path / "there"))
 
 
+def test_a_project_that_was_moved_without_its_data_finds_its_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tales_file(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    train_tiny("tales.txt", **ASKED)
+    monkeypatch.chdir(tmp_path)
+    shutil.move("here", "there")
+    shutil.rmtree(tmp_path / "there" / "data")
+    path, watcher = tmp_path / "there" / "runs" / "tales", Watcher()
+    assert with_more_text(path, ["more.txt"]).corpus.texts == (str(tmp_path / "there" / "tales.txt"), "more.txt")
+    go_on(path, watcher, steps=4)
+    assert "preparing it again" in watcher.text
+    assert bajka.open_run(path).plan["data"]["texts"] == [str(tmp_path / "there" / "tales.txt")]
+
+
 def test_a_run_among_texts_is_no_text(texts: Path, finished: bajka.Run) -> None:
     with pytest.raises(RunError, match=rf"is a run, not a text. With more text: bajka train \S+ --add {texts}"):
         bajka.train([str(finished.path), str(texts)], steps=1)
@@ -316,6 +444,12 @@ def test_a_run_does_not_go_on_elsewhere(finished: bajka.Run, tmp_path: Path) -> 
     with pytest.raises(RunError, match="goes on in its own folder"):
         bajka.train(str(finished.path), steps=4, out=str(tmp_path / "elsewhere"))
     assert go_on(finished.path, steps=4, out=str(finished.path)).path == finished.path
+
+
+def test_texts_are_the_same_however_their_path_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = tales_file(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert train_tiny(texts.name, steps=1).path == train_tiny(texts, steps=1).path
 
 
 def test_a_folder_with_and_without_a_slash_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

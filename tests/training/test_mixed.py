@@ -131,6 +131,20 @@ def test_nothing_is_learned_that_another_corpus_holds_out(texts: Path, tmp_path:
     assert 1 <= int(said.split()[4]) <= 10
 
 
+def test_held_out_text_inside_a_larger_file_of_another_corpus_is_told(texts: Path, tmp_path: Path) -> None:
+    seen = words(tmp_path / "seen", "bdgkz", count=6)
+    volume = tmp_path / "volumes" / "volume.txt"
+    volume.parent.mkdir()
+    end = words(tmp_path / "end", "mnprs", count=80)  # what the volume holds out itself
+    volume.write_text("\n\n".join(one.read_text() for one in [*sorted(seen.iterdir()), texts, *sorted(end.iterdir())]))
+    watcher = Watcher()
+    watched = (f"seen={seen}",)
+    train_tiny(texts, watcher, out=str(tmp_path / "x"), steps=1, mix=(f"{volume.parent}=0.3",), validate_on=watched)
+    said = [line for line in watcher.lines if "stands word for word in training too (volumes/volume.txt alone" in line]
+    assert len(said) == 2  # of the tales and of `seen`
+    assert sum(line.startswith("seen: 100 % of the held-out text") for line in said) == 1
+
+
 def test_a_run_without_further_texts_is_what_it_was(base: bajka.Run) -> None:
     assert "further" not in base.plan["data"]
     assert not [key for line in base.metrics for key in line if "/" in key]
@@ -263,6 +277,18 @@ def test_texts_of_an_earlier_run_are_prepared_again_when_its_data_is_gone(
         tune(first, strange, tmp_path / "c", replay=0.3, steps=1)
     tune(first, strange, tmp_path / "d", watcher, steps=1)
     assert "How much is forgotten cannot be measured: What" in watcher.text
+
+
+def test_a_run_goes_on_though_the_run_it_came_from_is_gone(texts: Path, strange: Path, tmp_path: Path) -> None:
+    first = train_tiny(texts, out=str(tmp_path / "runs" / "first"), steps=1)
+    out = tmp_path / "runs" / "second"
+    tune(first, strange, out, steps=1)
+    shutil.rmtree(first.path)
+    shutil.rmtree(tmp_path / "data")
+    watcher = Watcher()
+    run = go_on(out, watcher, steps=2)
+    assert run.plan["finished"]["step"] == 3
+    assert "tales is not validated on any more" in watcher.text or "first is not validated on any more" in watcher.text
 
 
 def test_only_a_run_can_be_replayed(texts: Path, tmp_path: Path) -> None:

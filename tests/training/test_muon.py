@@ -86,6 +86,14 @@ def test_all_singular_values_come_near_one(shape: tuple[int, int]) -> None:
     assert float(values.max()) < 1.3
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-9])
+def test_half_precision_orthogonalises_gradients_of_any_size(size: float) -> None:
+    matrices = draw(3, 16, 48, seed=7)
+    exact = orthogonalize(matrices.double(), dtype=torch.float64)
+    found = orthogonalize(size * matrices, dtype=torch.float16)
+    assert torch.allclose(found.double(), exact, rtol=0, atol=0.02)
+
+
 def test_the_matrices_inside_a_fused_weight_are_stepped_each_on_its_own() -> None:
     rows = (16, 8, 8)  # q, k, v with grouped heads
     fused = torch.nn.Parameter(draw(32, 16, seed=3))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+import bajka
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.container import memory_left
 from bajka.errors import NumericsError, ResourceError
@@ -22,7 +26,7 @@ from bajka.model.transformer import Block
 from bajka.training.clock import Pace
 from bajka.training.pulse import died_of_memory
 from bajka.training.steps import StepReport
-from tiny_runs import Stopped, Watcher, bits, go_on, stop_at, tales_file, train_tiny
+from tiny_runs import TINY, Stopped, Watcher, bits, go_on, stop_at, tales_file, train_tiny
 
 ASKED: dict[str, Any] = {"steps": 40, "optimizer": "adamw", "save_every_steps": 5, "evaluate_every_steps": 100}
 
@@ -196,6 +200,26 @@ def test_five_steps_three_times_as_long_are_a_spilling_gpu() -> None:
     pace.stepped(0.5)
     assert pace.spilling()
     assert not pace.spilling()
+
+
+# -- compiling ---------------------------------------------------------------------------------------------------
+
+
+def test_a_compiler_that_does_not_work_is_done_without(texts: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "g++"
+    broken.write_text("#!/bin/sh\necho no headers >&2\nexit 1\n")
+    broken.chmod(0o755)
+    environment = os.environ | {"CXX": str(broken), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    wishes = TINY | {"steps": 2, "compile": "on", "out": str(tmp_path / "run")}
+    code = f"import bajka; bajka.train({str(texts)!r}, **{wishes!r})"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    run = bajka.open_run(tmp_path / "run")
+    said = run.folder.log_file.read_text(encoding="utf-8")
+    assert "torch.compile failed" in said
+    assert "from step 1 on without it" in said
+    assert run.plan["plan"]["compile"] is False
+    assert run.plan["finished"]["step"] == 2
 
 
 # -- killed for lack of memory -----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from bajka import durable
 from bajka.checkpoint.model_folder import WEIGHTS, read_weights, save_tensors
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.checkpoint.sealed import MANIFEST, differs, read_manifest, write_sealed
-from bajka.errors import DamagedFileError, disk_errors
+from bajka.errors import DamagedFileError, DiskError, disk_errors
 
 POINTERS = ("last", "best", "cooldown")
 AVERAGE = "training/average.safetensors"
@@ -61,7 +62,7 @@ def save_checkpoint(
     temporary = final.with_name(final.name + durable.TEMPORARY)
     with disk_errors("write the checkpoint", final, needs=needs):
         for leftover in run.checkpoints.glob(f"*{durable.TEMPORARY}/"):  # of crashes: they take room
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
         durable.make_folder(run.checkpoints)
         (temporary / "training").mkdir(parents=True)
         try:
@@ -198,4 +199,5 @@ def remove_old(run: RunFolder) -> None:
             if folder.name.endswith(durable.TEMPORARY):
                 shutil.rmtree(folder, ignore_errors=True)
             else:
-                durable.remove_folder(folder)
+                with suppress(DiskError):  # somebody reads it (Windows): it goes the next time
+                    durable.remove_folder(folder)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from bajka.errors import ModelError
+from bajka.paths import typed
 
 _HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$|^[A-Za-z0-9][\w.-]*$")
 _FILES = ["config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*.json"]
@@ -41,7 +42,7 @@ def locate_model(name: str) -> Path:
 def _path(name: str) -> Path:
     """`name` as a path that the system can be asked about."""
     try:
-        path = Path(name).expanduser()
+        path = typed(name)
         path.exists()
     except (OSError, RuntimeError) as error:  # longer than a file's name can be; the home of nobody
         raise ModelError(f"There is no run or model {name} ({error}).") from error

@@ -15,7 +15,7 @@ from bajka.checkpoint.opened import check_model
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.checkpoint.sealed import read_manifest
 from bajka.errors import DamagedFileError, SettingsError
-from bajka.settings import settings_from, wishes
+from bajka.settings import settings_from, shell_word, wishes
 
 
 def mend_plan(run: RunFolder) -> list[str]:
@@ -54,7 +54,7 @@ def _mend_settings(run: RunFolder, kept: Any) -> list[str]:
     run.write_settings(settings_from(kept, source=str(run.plan_file)))
     return [
         f"Warning: {run.config_file} {what}; it is written again from plan.json. To change what may change: bajka train "
-        f"{run.path} --learning-rate ..."
+        f"{shell_word(run.path)} --learning-rate ..."
     ]
 
 

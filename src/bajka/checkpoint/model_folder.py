@@ -125,4 +125,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         number = re.search(r"os error (\d+)", str(error))
         if number is None:
             raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        code = int(number[1])
+        if os.name == "nt":
+            raise OSError(0, "", str(path), code) from error  # the system's own number, of which Python makes an errno
+        raise OSError(code, os.strerror(code), str(path)) from error

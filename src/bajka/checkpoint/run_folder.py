@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import filelock
@@ -20,6 +20,7 @@ from bajka import durable
 from bajka.checkpoint.sealed import read_sealed, write_sealed
 from bajka.config import Settings
 from bajka.errors import DamagedFileError, RunError, disk_errors
+from bajka.paths import typed
 from bajka.settings import load_settings, wishes
 
 
@@ -39,7 +40,7 @@ class RunFolder:
     @classmethod
     def open(cls, path: Path | str) -> RunFolder:
         """An existing run; raises `RunError` when the folder is none."""
-        folder = cls(Path(path).expanduser())
+        folder = cls(typed(path))
         if not folder.path.is_dir():
             raise RunError(f"There is no run {path}. `bajka train TEXTS` makes one.")
         if not folder.config_file.is_file():
@@ -58,8 +59,25 @@ class RunFolder:
 
     def data_at(self, stored: str | Path) -> Path:
         """Where prepared data is that was at `stored` when this run was made: there, or moved together with the run."""
-        moved = self.data_parent / Path(stored).name
+        moved = self.data_parent / PureWindowsPath(stored).name  # which parts names of Linux too
         return moved if not Path(stored).exists() and moved.exists() else Path(stored)
+
+    def moved(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """What plan.json holds of a run's data, with the paths of prepared data and texts as they are now: the project may
+        have been moved."""
+        folder, new = Path(facts["folder"]), self.data_parent.parent.resolve()
+        old, moved = folder.parent.parent, self.data_at(folder) != folder
+
+        def text(path: str) -> str:
+            there = new / Path(path).relative_to(old) if Path(path).is_relative_to(old) else Path(path)
+            return str(there) if there.exists() and (moved or not Path(path).exists()) else path
+
+        further = [
+            one | {"folder": str(self.data_at(one["folder"])), "texts": text(one["texts"])}
+            for one in facts.get("further", ())
+        ]
+        found = {"folder": str(self.data_at(facts["folder"])), "texts": [text(one) for one in facts.get("texts", ())]}
+        return dict(facts) | found | ({"further": further} if further else {})
 
     @property
     def settings(self) -> Settings:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from operator import ne
 from typing import Literal, get_args
 
@@ -50,6 +51,10 @@ LONG_PARAGRAPH = 200  # characters from which `duplicate_paragraphs` compares: r
 _BLANKS = " \t\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 
 
+Place = tuple[int, dict[str, Change]]
+"""How many paragraphs a cleaner remembers, and what its steps have done."""
+
+
 class Cleaner:
     """The steps that are switched on; what they did to all texts so far is in `changes`, by the name of the step."""
 
@@ -73,14 +78,17 @@ class Cleaner:
         return text
 
     @property
-    def place(self) -> int:
+    def place(self) -> Place:
         """How much is remembered of the texts so far: what `take_back` goes back to."""
-        return len(self._paragraphs)
+        return len(self._paragraphs), {step: replace(change) for step, change in self.changes.items()}
 
-    def take_back(self, place: int) -> None:
-        """Forget the paragraphs of the texts that were cleaned after `place`: their copies elsewhere are the first."""
-        while len(self._paragraphs) > place:
+    def take_back(self, place: Place) -> None:
+        """Forget the texts that were cleaned after `place`: copies of their paragraphs elsewhere are the first."""
+        paragraphs, changes = place
+        while len(self._paragraphs) > paragraphs:
             self._paragraphs.popitem()
+        self.changes.clear()
+        self.changes.update(changes)
 
     def _after(self, step: Step, text: str) -> str:
         match step:

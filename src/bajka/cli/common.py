@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from bajka.config import Settings
 from bajka.errors import SettingsError
+from bajka.paths import typed
 from bajka.progress import ConsoleProgress, Progress
 from bajka.settings import load_settings, settings_with
 
@@ -56,6 +56,6 @@ def read_settings(texts: Sequence[str], flags: Mapping[str, Any]) -> tuple[Setti
         raise SettingsError(
             f"Give texts or one settings page, not both: {' '.join(texts)}. A page names its own texts."
         )
-    page = Path(pages[0]).expanduser()
+    page = typed(pages[0])
     settings = load_settings(page)
     return settings_with(settings, source=str(page), **flags), page.stem, flags

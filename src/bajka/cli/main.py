@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-STARTED = time.monotonic()
+STARTED = time.perf_counter()
 """When this process began, for the clock of `--minutes`."""
 
 FIRST = {
@@ -102,6 +102,8 @@ def _guarded(command: str, rest: list[str]) -> int:
     except BrokenPipeError:
         return 0  # `| head` closed our output: not an error
     except OSError as error:
+        if os.name == "nt" and error.errno == errno.EINVAL and error.filename is None:
+            return 0  # what Windows says when `| more` closed our output
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
             raise
         complain(

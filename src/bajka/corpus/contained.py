@@ -1,4 +1,5 @@
-"""Held-out text that stands in training too, inside a larger file: a volume of collected tales beside the tales.
+"""Held-out text that stands in training too, inside a larger file: a volume of collected tales beside the tales, in the same
+corpus or in another one.
 
 The likeness of whole documents (near.py) cannot see it: a tale is a small part of its volume. Here pieces are compared,
 word for word, by hashes of the held-out ones: linear in the texts, and memory for the held-out side only.
@@ -6,27 +7,27 @@ word for word, by hashes of the held-out ones: linear in the texts, and memory f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from bajka.corpus.split import Split
+from bajka.formats import Document
 
 SHORTEST = 100
 """Characters of a piece: shorter ones are formulas and dialogue that stand in many texts."""
 _HARMLESS = 0.02  # share of the held-out characters below which nothing is said: quotations, headers
 
 
-def also_in_training(split: Split) -> str:
+def also_in_training(held_out: Iterable[Document], training: Iterable[Document]) -> str:
     """A sentence on how much of the held-out text stands word for word in training, and where; "" for next to nothing."""
     held: dict[int, tuple[int, int]] = {}  # a piece by its hash: its characters, and the number of its document
-    everything = 0
-    documents = len(split.validation) + len(split.test)
-    for number, document in enumerate(chain(split.validation, split.test)):
+    everything = documents = 0
+    for document in held_out:
         everything += len(document.text)
-        held |= {hash(piece): (len(piece), number) for piece in _pieces(document.text)}
+        held |= {hash(piece): (len(piece), documents) for piece in _pieces(document.text)}
+        documents += 1
     found: set[int] = set()
     most, where = 0, ""
-    for document in split.train if held else ():
+    for document in training if held else ():
         here = {key for piece in _pieces(document.text) if (key := hash(piece)) in held}
         found |= here
         touched = len({held[key][1] for key in here})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bajka.characters import count_text
-from bajka.cleaning import Change, Cleaner
+from bajka.cleaning import Change, Cleaner, Place
 from bajka.config import CleaningSettings, CorpusSettings
 from bajka.corpus.document import FileFacts, text_key
 from bajka.corpus.sources import Source, printable
@@ -198,10 +198,10 @@ class _Reader:
         others = [name for name in account.columns if self.template and name != account.text_field]
         gathered.columns = list(dict.fromkeys([*gathered.columns, *others]))
 
-    def _place(self) -> tuple[dict[str, int], int]:
+    def _place(self) -> tuple[dict[str, int], Place]:
         return self.writer.place, self.cleaner.place
 
-    def _take_back(self, place: tuple[dict[str, int], int]) -> None:
+    def _take_back(self, place: tuple[dict[str, int], Place]) -> None:
         """Forget the documents that were added after `place`, and what cleaning knows of them."""
         self.writer.take_back(place[0])
         self.cleaner.take_back(place[1])

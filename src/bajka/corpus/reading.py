@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ from bajka.corpus.gathering import Gathering, gather
 from bajka.corpus.selection import Selection
 from bajka.corpus.sources import Source, find_sources
 from bajka.corpus.store import DocumentStore
-from bajka.corpus.unchanged import Inputs, describe, news_of
-from bajka.errors import CorpusError, DamagedFileError, SettingsError
+from bajka.corpus.unchanged import Inputs, describe, earlier_readings, news_of
+from bajka.errors import CorpusError, DamagedFileError, DiskError, SettingsError
 from bajka.formats import READABLE, Skipped, parse_overrides
 from bajka.progress import Progress, silent
 
@@ -74,9 +75,10 @@ def _kept(
             _read_into(folder, found, inputs, settings, cleaning, progress)
             durable.remove_abandoned(folder)
         corpus = _open(folder, news=news)
-    for old in keep.parent.glob(f"{keep.name}-texts-????????"):
+    for old in earlier_readings(keep):
         if old != folder:
-            durable.remove_folder(old)
+            with suppress(DiskError):  # another process reads it: it goes the next time
+                durable.remove_folder(old)
     return corpus
 
 

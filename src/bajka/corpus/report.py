@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -258,5 +259,5 @@ def _split_facts(split: Split) -> SplitFacts:
         test_documents=len(split.test),
         test_bytes=split.test_bytes,
         left_out=dict(split.left_out),
-        also_in_training=also_in_training(split),
+        also_in_training=also_in_training(chain(split.validation, split.test), split.train),
     )

@@ -1,16 +1,20 @@
-"""Which files the person meant: paths walked in sorted order, names of datasets resolved, hidden names left out."""
+"""Which files the person meant: paths walked in sorted order, names of datasets resolved, hidden names and what bajka wrote
+itself left out."""
 
 from __future__ import annotations
 
 import difflib
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bajka.corpus.ours import our_file, our_folder
 from bajka.datasets import fetched, hub_files, is_hub_name
 from bajka.errors import CorpusError
 from bajka.formats import Skipped, is_file
+from bajka.paths import typed
 from bajka.progress import Progress, silent
 
 _LONGEST_SHOWN = 300  # characters of a path that is not there
@@ -57,7 +61,7 @@ def find_sources(texts: tuple[str, ...], *, progress: Progress = silent) -> list
 def _existing(text: str) -> Path:
     if not text:
         raise CorpusError("There is no file or folder with an empty name. Name a file or a folder of texts.")
-    path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path's own raises when there is no such person
+    path = typed(text)
     if os.path.exists(path):  # noqa: PTH110 - Path's own raises for a name that is too long, or a closed folder
         return path
     if here := fetched(text):
@@ -92,17 +96,27 @@ def _walk(root: Path, name: str, seen: set[str]) -> Iterator[Source | Skipped]:
         if not _first_time(real, seen):
             continue
         if not os.path.isdir(path):  # noqa: PTH112 - Path's own raises for what is in a closed folder
-            yield Source(path, name, named=False)
+            yield Skipped(name, "bajka wrote it") if our_file(path) else Source(path, name, named=False)
             continue
         try:
-            entries = sorted(path.iterdir(), key=lambda entry: entry.name, reverse=True)
+            entries = sorted(path.iterdir(), key=_place, reverse=True)
         except OSError as error:
             yield Skipped(name, f"the folder cannot be opened ({error.strerror})")
+            continue
+        if ours := our_folder(path.name, {entry.name for entry in entries}):
+            if path == root:
+                raise CorpusError(f"{printable(str(root))} is {ours}, not a text. Name files or folders of texts.")
+            yield Skipped(name, f"it is {ours}, not a text")
             continue
         for entry in entries:
             if not entry.name.startswith("."):
                 target = os.path.realpath(entry) if entry.is_symlink() else os.path.join(real, entry.name)  # noqa: PTH118
                 waiting.append((entry, f"{name}/{printable(entry.name)}", target))
+
+
+def _place(entry: Path) -> str:
+    """By what entries are sorted: their name, composed, as not every Mac keeps it."""
+    return unicodedata.normalize("NFC", entry.name)
 
 
 def _first_time(real: str, seen: set[str]) -> bool:

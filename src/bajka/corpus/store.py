@@ -156,7 +156,7 @@ class DocumentStore(Sequence[Document]):
 
     def __init__(self, folder: Path, *, owner: object = None) -> None:
         """Open `folder`; `owner` (a temporary folder's object) is kept alive as long as the store."""
-        self.folder, self.owner = folder, owner
+        self.folder = folder
         self.entries = _whole_lines(folder / JOURNAL)
         if not self.entries:
             raise DamagedFileError(
@@ -172,6 +172,7 @@ class DocumentStore(Sequence[Document]):
         self.sketches = _mapped(folder / SKETCHES, np.dtype("<u4")).reshape(-1, SKETCH_SIZE)
         self._texts, self._extra = (_mapped(folder / name, np.dtype("u1")).data for name in (TEXTS, EXTRA))
         self._ends, self._extra_ends = self.rows["end"].view(np.ndarray), self.rows["extra_end"].view(np.ndarray)
+        self.owner = owner  # last: it goes after the maps, without which Windows would not remove its files
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -163,7 +163,7 @@ def _meet() -> Peers:
     if on_one_host() and (loopback := _loopback()):
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
     store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
     return Peers(store, rank, size)
 

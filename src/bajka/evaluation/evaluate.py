@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 from bajka.checkpoint.model_folder import LoadedModel
@@ -11,7 +12,8 @@ from bajka.corpus import read_corpus
 from bajka.corpus.telling import what_was_read
 from bajka.errors import ModelError, SettingsError, TokenizerError
 from bajka.evaluation.loss import Loss, strided_loss
-from bajka.settings import settings_with
+from bajka.paths import absolute
+from bajka.settings import settings_with, shell_word
 from bajka.tokens.store import TokenSet, open_token_data, token_set
 
 Part = Literal["validation", "test"]
@@ -61,10 +63,22 @@ def held_out_tokens(
         limit=None,
         encoding=(),
     )
+    if run is not None and (known := _learned_from(run, texts)):
+        say(f"{run.path} learned from {known}: but for what it held out, the result is that of texts that it knows.")
     corpus = read_corpus(settings.corpus, settings.cleaning)
     for line in what_was_read(corpus):
         say(line)
     return token_set(corpus.documents, loaded.tokenizer)
+
+
+def _learned_from(run: RunFolder, texts: Sequence[str]) -> str:
+    """The first of the texts that a run learned from, or that lies in them or holds them; "" when none does."""
+    own = [Path(absolute(one)) for one in run.moved(run.plan["data"])["texts"]]
+    for text in texts:
+        place = Path(absolute(text))
+        if any(place.is_relative_to(one) or one.is_relative_to(place) for one in own):
+            return text
+    return ""
 
 
 def run_of(loaded: LoadedModel) -> RunFolder | None:
@@ -85,7 +99,8 @@ def held_out_of(loaded: LoadedModel, part: Part) -> TokenSet:
     prepared = run.data_at(facts["folder"])
     if not (prepared / "meta.json").is_file():
         raise ModelError(
-            f"The prepared data {prepared} of this run is gone. Name texts to evaluate on: bajka evaluate {loaded.name} TEXTS"
+            f"The prepared data {prepared} of this run is gone. Name texts that it did not learn from: bajka evaluate "
+            f"{shell_word(loaded.name)} TEXTS"
         )
     data = open_token_data(prepared)
     if data.tokenizer_fingerprint != loaded.tokenizer.fingerprint:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from bajka.evaluation.evaluate import Part, held_out_tokens
 from bajka.evaluation.loss import Loss, make_loss
 from bajka.generation.sampling import Sampling
 from bajka.generation.write import generate
+from bajka.paths import typed
 from bajka.tokenizer.tokenizer import checked
 from bajka.tokens.store import TokenSet
 
@@ -80,7 +80,7 @@ class Judge:
         except ImportError:
             raise MissingExtraError("A judge", extra="judge") from None
         transformers.utils.logging.disable_progress_bar()
-        place = str(locate_model(name)) if Path(name).expanduser().exists() else name
+        place = str(locate_model(name)) if typed(name).exists() else name
         try:
             tokenizer = transformers.AutoTokenizer.from_pretrained(place, split_special_tokens=True)
             model: Any = transformers.AutoModelForCausalLM.from_pretrained(
@@ -113,7 +113,7 @@ class Judge:
             piece = torch.tensor([ids[place : place + self.context + 1]], device=self.model.device)
             logits = self.model(piece[:, :-1]).logits[0, scored - place :]
             chosen = logits.float().log_softmax(-1).gather(1, piece[0, 1 + scored - place :, None])
-            nats -= float(chosen.double().sum())
+            nats -= float(chosen.cpu().double().sum())  # MPS has no float64
             scored = place + piece.shape[1] - 1
             place += max(1, self.context // 2)
         return nats, max(0, len(ids) - 1), text

@@ -21,6 +21,7 @@ from bajka.errors import DamagedFileError, RunError, SettingsError
 from bajka.model.config import ModelConfig
 from bajka.model.estimate import parameters
 from bajka.model.families import ARCHITECTURES
+from bajka.paths import typed
 
 PLACE = "path/to/this/folder"
 """What stands in the card's code for a model that has no name on the hub."""
@@ -110,7 +111,7 @@ def hub_name(name: str | None) -> str | None:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    if not name or Path(name).expanduser().exists():
+    if not name or typed(name).exists():
         return None
     try:
         return name if isinstance(try_to_load_from_cache(name, "config.json"), str) else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from bajka import durable
 from bajka.checkpoint.model_folder import LoadedModel, load_model, write_model_folder
 from bajka.errors import InputError, disk_errors
 from bajka.export.card import model_card, run_of
+from bajka.paths import typed
 
 CARD = "README.md"
 FILES = (
@@ -38,13 +39,14 @@ def export_folder(
     An earlier export there is replaced, file by file. Raises `InputError` when `output` holds anything else, and what
     `load_model` and `model_card` raise.
     """
-    output = Path(output).expanduser()
+    output = typed(output)
     check_output(output)
     loaded = load_model(name)
     card = model_card(loaded, repo_id=repo_id, license=license, language=language)
     with disk_errors("write", output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{output.name}-", suffix=durable.TEMPORARY, dir=output.parent))
+        scratch = output.parent / f".{output.name}-{secrets.token_hex(4)}{durable.TEMPORARY}"
+        scratch.mkdir()  # not by tempfile: on Windows nobody else could read what is moved out of it
     try:
         write_model_folder(scratch / "model", loaded.model, loaded.tokenizer, sampling=_sampling(loaded))
         durable.write_text(scratch / "model" / CARD, card)

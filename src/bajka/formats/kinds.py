@@ -87,6 +87,13 @@ def unknown_ending(name: str) -> str | None:
     return f"its ending ({last}) is not one of {READABLE}"
 
 
+def may_hold_text(name: str) -> bool:
+    """Whether a file of a folder is read, as far as its name tells."""
+    last = name.rpartition("/")[2]
+    about = _ABOUT_THE_TEXTS.fullmatch(last) is not None or last in _OF_THE_PLOTS
+    return unknown_ending(name) is None and ending(name) not in _REFUSED and not about
+
+
 def kind_of(name: str, head: bytes, *, whole: bool, named: bool) -> Kind:
     """The kind of a file that is no archive, from its name and its first bytes (`whole`: all of them).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import encodings.aliases
 import fnmatch
+import unicodedata
 from dataclasses import dataclass
 
 from bajka.errors import SettingsError
@@ -19,7 +20,8 @@ class Override:
 
     def matches(self, *names: str) -> bool:
         """Whether the pattern fits one of the names of a file."""
-        return any(fnmatch.fnmatchcase(name, self.pattern) for name in names)
+        pattern = unicodedata.normalize("NFC", self.pattern)
+        return any(fnmatch.fnmatchcase(unicodedata.normalize("NFC", name), pattern) for name in names)
 
 
 def parse_overrides(wishes: tuple[str, ...]) -> list[Override]:

@@ -121,7 +121,12 @@ def _encode(model: Transformer, cache: Cache, places: list[int], texts: list[lis
 
 
 def _choose(logits: Tensor, active: list[Row], sampling: Sampling, vocab_size: int | None) -> list[int]:
-    """The next id of each active row."""
+    """The next id of each active row.
+
+    On the CPU where the device has no float64 (MPS), or no running sums that are always the same (CUDA, --deterministic).
+    """
+    if logits.device.type == "mps" or (logits.is_cuda and torch.are_deterministic_algorithms_enabled()):
+        logits = logits.cpu()
     if vocab_size is not None and vocab_size < logits.shape[-1]:
         logits = logits.clone()
         logits[:, vocab_size:] = -torch.inf
@@ -131,8 +136,8 @@ def _choose(logits: Tensor, active: list[Row], sampling: Sampling, vocab_size: i
         for index, row in enumerate(active):
             seen[index, row.ids] = True
         seen = seen.to(logits.device)
-    uniform = torch.tensor([row.draws.random() for row in active], dtype=torch.float64)
-    return [int(i) for i in next_tokens(logits, seen, sampling, uniform.to(logits.device))]
+    uniform = torch.tensor([row.draws.random() for row in active], dtype=torch.float64, device=logits.device)
+    return next_tokens(logits, seen, sampling, uniform).tolist()  # type: ignore[no-any-return]
 
 
 def _advance(row: Row, token: int, sampling: Sampling, end_of_text: int) -> Written:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bajka import durable
+from bajka.corpus.ours import our_file
 from bajka.errors import SettingsError, disk_errors
 from bajka.generation.sampling import Sampling
 from bajka.generation.write import Text
@@ -38,14 +39,7 @@ def check_output(path: Path) -> None:
 def _ours(path: Path) -> bool:
     """Whether a file looks like one that `save_texts` wrote, or is empty."""
     with disk_errors("read", path):
-        text = path.read_text(encoding="utf-8", errors="replace")
-    match path.suffix.lower():
-        case ".txt":
-            return not text or text.rstrip("\n").rpartition("\n")[2].startswith("Written by ")
-        case ".jsonl":
-            return not text or '"reason": ' in text.partition("\n")[0]
-        case _:
-            return not text.strip() or text.startswith("number,prompt,text,reason,")
+        return not path.read_bytes().strip() or our_file(path)
 
 
 def save_texts(

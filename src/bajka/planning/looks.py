@@ -61,7 +61,7 @@ def plan_looks(
     a_step = speed.step_seconds(model, batch)
     seconds = steps * a_step
     whole = validation_windows(facts, model)
-    a_window = _FORWARD * replace(speed, optimizer="adamw").step_seconds(model, batch, eager=True) / batch
+    a_window = _FORWARD * replace(speed, optimizer="adamw", processes=1).step_seconds(model, batch, eager=True) / batch
     beside = beside_seconds(settings, model, speed)
     if in_minutes:
         often, windows = _affordable(SHARE * seconds, beside, a_window, whole)

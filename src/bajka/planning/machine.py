@@ -37,12 +37,14 @@ SPARE = 1.1  # compiling has to win by a tenth of its cost, because the gain is 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast shapes train here: measured rates, the optimizer, and whether steps are compiled."""
+    """How fast shapes train here: measured rates, the optimizer, whether steps are compiled, and how many processes share
+    the sequences of one."""
 
     rates: Rates
     machine: Machine
     optimizer: OptimizerName
     compiled: bool
+    processes: int = 1
 
     def compiles(self, model: ModelConfig) -> bool:
         """Whether steps of this shape are compiled, and gain by it."""
@@ -55,7 +57,8 @@ class Speed:
     def step_seconds(self, model: ModelConfig, sequences: int, *, eager: bool = False) -> float:
         """Seconds of one training step of so many sequences at once."""
         load = load_of(model, self.optimizer, self.machine, compiled=False)
-        seconds = self.rates.step_seconds(model, sequences, load, self.machine.precision)
+        own = -(-sequences // self.processes)
+        seconds = self.rates.step_seconds(model, own, load, self.machine.precision)
         return seconds / compile_gain(self.machine, model) if self.compiles(model) and not eager else seconds
 
     def tokens_per_second(self, model: ModelConfig, sequences: int) -> float:
@@ -103,7 +106,8 @@ def plan_compile(settings: Settings, machine: Machine, seconds: float | None, c:
         case "on":
             if not machine.can_compile:
                 raise SettingsError(
-                    "compile = on, but torch.compile cannot work here: it needs a C++ compiler (or Triton on a GPU). "
+                    "compile = on, but torch.compile cannot work here: it needs a C++ compiler (on a GPU Triton, a C "
+                    "compiler and Python's headers). "
                     "`bajka doctor` tells what is missing; --compile off trains without."
                 )
             c.reasons["compile"] = "you set it"

@@ -120,10 +120,12 @@ def make_plan(
     rates: Rates,
     imported: ModelConfig | None = None,
     spent: float = 5.0,
+    processes: int = 1,
 ) -> Plan:
     """Work out everything that `settings` left open; `rates` are those measured on this machine.
 
-    `imported` is the shape of the model that training starts from, `spent` the seconds that are gone when training begins.
+    `imported` is the shape of the model that training starts from, `spent` the seconds that are gone when training begins;
+    `processes` share the work of a step, each as fast as measured.
     The same arguments give the same plan. Raises `CorpusError` when the text is too little for one window, `SettingsError`,
     `ResourceError` or `ModelError` for wishes that cannot be met, with the nearest that can.
     """
@@ -132,7 +134,7 @@ def make_plan(
     seconds = None if minutes is None else max(1.0, 60 * minutes - spent)
     compile_ = plan_compile(settings, machine, seconds, c)
     optimizer = plan_optimizer(settings, settings.model.family, Choices(), imported=not fresh)
-    speed = Speed(rates, machine, optimizer, compile_)
+    speed = Speed(rates, machine, optimizer, compile_, processes)
     outlook = Outlook(facts, settings, speed, seconds, fresh=fresh)
     if imported is None:
         model = choose_shape(settings, facts, machine, _judge(outlook, machine), c)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bajka.errors import DamagedFileError, TokenizerError
+from bajka.paths import typed
 from bajka.tokenizer.sentencepiece_file import read_model
 
 FILE = "tokenizer.json"
@@ -40,7 +41,7 @@ def find_tokenizer(place: str | Path) -> TokenizerSource:
     Raises `TokenizerError` when there is none or it cannot be downloaded, `DamagedFileError` when it cannot be read,
     `MissingExtraError` for a SentencePiece model without the library.
     """
-    path = Path(place).expanduser()
+    path = typed(place)
     if path.exists():
         return _read(_local_file(path), name=str(place))
     name = _SHORT_NAMES.get(str(place), str(place))

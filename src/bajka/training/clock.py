@@ -22,12 +22,13 @@ _WINDOW = 40  # steps that are remembered; the later half of them is the pace
 
 @dataclass
 class Clock:
-    """A stopwatch over `now` (seconds, monotonic; on Linux and macOS it stands still while the machine sleeps).
+    """A stopwatch over `now` (seconds; on Linux and macOS it stands still while the machine sleeps). `time.monotonic` is the
+    same clock there, but on Windows it may tick only every 16 ms.
 
     `earlier` are the active seconds that a resumed run brings along, `began` is when this command started.
     """
 
-    now: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.perf_counter
     earlier: float = 0.0
     began: float = field(default=-1.0)
 

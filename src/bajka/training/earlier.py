@@ -50,8 +50,8 @@ def run_of(base: LoadedModel) -> RunFolder | None:
 
 def _data_of(run: RunFolder, tokenizer: Tokenizer, say: Say, progress: Progress) -> TokenData:
     """The prepared data of a run, prepared again from its texts when it is gone."""
-    facts = run.plan["data"]
-    folder = run.data_at(facts["folder"])
+    facts = run.moved(run.plan["data"])
+    folder = Path(facts["folder"])
     if facts["tokenizer"] != tokenizer.fingerprint:
         raise TokenizerError(
             f"The data of {run.path} was made by the tokenizer {facts['tokenizer']}, but its model has another one "

@@ -1,4 +1,4 @@
-"""A finished run made longer: it goes on from before its rate fell, with more minutes, steps or epochs."""
+"""Another length for a run. A finished one goes on from before its rate fell, with more minutes, steps or epochs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ from typing import Any
 from bajka.config import Settings
 from bajka.errors import RunError
 from bajka.planning.plan import Plan
+
+
+def check_length(plan: Plan, state: dict[str, Any]) -> None:
+    """Raise `RunError` when an unfinished run was given a length that is over; `plan` has the new one."""
+    used, step = float(state["active_seconds"]) / 60, int(state["step"])
+    if plan.minutes is not None and plan.minutes <= used:
+        raise RunError(
+            f"minutes = {plan.minutes:g}, but {used:.1f} are used: those of a run that is not finished are counted from its "
+            f"beginning. For {plan.minutes:g} more: --minutes {math.ceil(used + plan.minutes)}. Without it the run goes on as "
+            "planned."
+        )
+    if plan.schedule.steps is not None and plan.schedule.steps <= step:
+        raise RunError(
+            f"That would be {plan.schedule.steps:,} steps, but {step:,} are done: those of a run that is not finished are "
+            "counted from its beginning. Give more, or none to go on as planned."
+        )
 
 
 def extended(plan: Plan, state: dict[str, Any], settings: Settings, finished: dict[str, Any]) -> Plan:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ from bajka.corpus.contained import also_in_training
 from bajka.corpus.sources import printable
 from bajka.corpus.telling import what_was_read
 from bajka.errors import CorpusError, SettingsError
+from bajka.paths import is_folder, typed
 from bajka.planning.plan import CorpusFacts
 from bajka.progress import Progress, silent
 from bajka.tokenizer import TRAINED_TO_SIZE, Tokenizer
@@ -75,8 +77,8 @@ def name_of(settings: Settings) -> str:
 
 def name_after(texts: str) -> str:
     """A short name for a file, a folder or a dataset."""
-    path = Path(texts).expanduser()
-    stem = path.stem if path.suffix and not path.is_dir() else path.name or path.resolve().name
+    path = typed(texts)
+    stem = path.stem if path.suffix and not is_folder(path) else path.name or path.resolve().name
     if stem == "..":
         stem = path.resolve().name
     stem = stem.removesuffix(".tar")  # of tales.tar.gz
@@ -97,8 +99,8 @@ def prepare_inputs(
     Cleaned texts and ids go to folders of `parent`.
     """
     texts = settings.corpus.texts
-    if len(texts) == 1 and is_token_folder(Path(texts[0]).expanduser()):
-        return given_tokens(Path(texts[0]).expanduser(), settings, tokenizer, say)
+    if len(texts) == 1 and is_token_folder(typed(texts[0])):
+        return given_tokens(typed(texts[0]), settings, tokenizer, say)
     name = name_of(settings)
     corpus, split = read_and_split(settings, say, keep=parent / name, progress=progress)
     if tokenizer is None:
@@ -142,7 +144,7 @@ def read_and_split(
     say(f"{split.how[0].upper()}{split.how[1:]}.")
     for reason, count in split.left_out.items():
         say(f"In no part of the split: {count:,} documents, {reason}.")
-    if repeated := also_in_training(split):
+    if repeated := also_in_training(chain(split.validation, split.test), split.train):
         say(repeated)
     return corpus, split
 

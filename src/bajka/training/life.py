@@ -12,12 +12,15 @@ from bajka.checkpoint.mending import mend_plan
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
 from bajka.corpus.sources import printable
+from bajka.corpus.unchanged import changed_since
 from bajka.errors import RunError
+from bajka.paths import absolute, holds, typed
 from bajka.planning.plan import Plan
 from bajka.planning.recipe import plan_average
 from bajka.planning.shape import Choices
 from bajka.settings import SECTION_OF, settings_from, settings_with, shell_word, wishes
 from bajka.training.inputs import name_of
+from bajka.training.sources import texts_of
 
 LENGTHS = ("minutes", "steps", "epochs")
 
@@ -98,7 +101,7 @@ def with_more_text(path: str | Path, add: Sequence[str]) -> Settings:
     old = wishes(run.settings)
     kept = {name: dict(old.get(name, {})) for name in ("corpus", "cleaning", "sample", "evaluation", "hardware")}
     kept["corpus"].pop("limit", None)  # the old texts would use it up, and nothing of the new ones be read
-    kept["corpus"]["texts"] = list(dict.fromkeys([*run.plan["data"]["texts"], *add]))
+    kept["corpus"]["texts"] = list(dict.fromkeys([*run.moved(run.plan["data"])["texts"], *add]))
     batches = {name: value for name, value in old.get("train", {}).items() if name in _BATCHES}
     return settings_from(kept | {"train": batches | {"from_model": str(run.path)}})
 
@@ -112,9 +115,7 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
     for text in texts:
         if not text.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in text):
             raise RunError(f"The name {printable(text)} is not UTF-8, so no settings page can hold it: rename it.")
-    runs = [one for one in texts if (Path(one).expanduser() / "config.toml").is_file()]
-    if len(texts) > 1:  # others have a config.toml too, and may be among the texts
-        runs = [one for one in runs if (Path(one).expanduser() / "plan.json").is_file()]
+    runs = [one for one in texts if _is_run(typed(one))]
     if runs and len(texts) > 1:
         more = " ".join(shell_word(one) for one in texts if one != runs[0])
         raise RunError(
@@ -122,16 +123,17 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
         )
     if runs:
         run = RunFolder.open(texts[0])
-        if wanted.train.out and Path(wanted.train.out).expanduser().resolve() != run.path.resolve():
+        if wanted.train.out and typed(wanted.train.out).resolve() != run.path.resolve():
             raise RunError(
                 f"--out {wanted.train.out}, but {run.path} goes on in its own folder. Leave --out out, or begin a new run "
                 f"from its weights: bajka train TEXTS --from {shell_word(run.path)} --out {shell_word(wanted.train.out)}"
             )
         mended = mend_plan(run)
         life = _named(run, given)
-        return replace(life, said=(*mended, *life.said))
-    base = Path(wanted.train.out).expanduser() if wanted.train.out else Path("runs") / (name or name_of(wanted))
+        return replace(life, said=(*mended, *_other_texts(run), *life.said))
+    base = typed(wanted.train.out) if wanted.train.out else Path("runs") / (name or name_of(wanted))
     said: list[str] = []
+    earlier: list[str] = []
     path, number = base, 2
     while path.exists():
         run = RunFolder(path)
@@ -140,12 +142,21 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
                 break
             raise RunError(f"{path} exists and is not a run. Choose another folder with --out.")
         said += mend_plan(run)
-        if comparable(wanted) in (comparable(run.settings), _first_asked(run)):
-            return _existing(run, said)
+        if _resolved(comparable(wanted)) in (_resolved(comparable(run.settings)), _resolved(_first_asked(run))):
+            changed = _other_texts(run)
+            if not (changed and is_finished(run)):
+                return _existing(run, [*said, *changed])
+            earlier = changed
         path, number = base.with_name(f"{base.name}-{number}"), number + 1
+    said += earlier
     if path != base:
         said.append(f"{base} was made with other settings or texts; this run is {path}.")
     return Life(RunFolder(path), wanted, "new", tuple(said))
+
+
+def _is_run(path: Path) -> bool:
+    """Whether this is a run, and no other folder with a config.toml."""
+    return holds(path, "config.toml") and any(holds(path, name) for name in ("plan.json", ".lock", "checkpoints"))
 
 
 def _is_empty(path: Path) -> bool:
@@ -160,9 +171,27 @@ def _existing(run: RunFolder, said: list[str]) -> Life:
     return Life(run, run.settings, _unfinished(run), tuple(said))
 
 
-def _first_asked(run: RunFolder) -> Any:
+def _other_texts(run: RunFolder) -> list[str]:
+    """A sentence when the texts of a run have changed since it read them; what it learns from stays."""
+    data = run.moved(run.plan["data"]) if run.plan_file.is_file() else {}
+    if "seen" not in data or not changed_since(texts_of(data), data["seen"]):
+        return []
+    texts = " ".join(shell_word(text) for text in data["texts"])
+    return [
+        f"The texts have changed since {run.path} read them; what it learns from stays. To go on from its weights with the "
+        f"texts as they are now: bajka train {shell_word(run.path)} --add {texts}"
+    ]
+
+
+def _first_asked(run: RunFolder) -> dict[str, Any]:
     """What made the run, before anything was changed or made longer."""
-    return run.plan.get("asked") if run.plan_file.is_file() else None
+    return (run.plan.get("asked") if run.plan_file.is_file() else None) or {}
+
+
+def _resolved(asked: dict[str, Any]) -> dict[str, Any]:
+    """The same wishes, with texts that are there by their place: a path may be written in many ways."""
+    texts = [absolute(one) for one in asked.get("corpus", {}).get("texts", ())]
+    return asked | {"corpus": asked.get("corpus", {}) | {"texts": texts}}
 
 
 def _unfinished(run: RunFolder) -> Literal["new", "continue"]:

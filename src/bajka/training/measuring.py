@@ -25,7 +25,7 @@ from bajka.tokens import Batches
 from bajka.training.steps import TrainingState, steps
 
 WIDTHS = (64, 128, 256, 512)
-_ROWS = 2048
+_ROWS, _ROWS_ELSEWHERE = 2048, 16_384  # a GPU has done fewer before the next operation is started
 _MOST_STEPS = 12
 _DISTURBED = 2.0  # times the modelled step: what idle machines were never seen to take
 
@@ -75,8 +75,9 @@ def measure_step(plan: Plan, machine: Machine, rates: Rates, *, seconds: float) 
     steps slower, so it is the lower quartile, and steps far slower than modelled are measured once more.
     """
     load = load_of(plan.model, plan.recipe.optimizer, machine, compiled=False)
-    modelled = rates.modelled(plan.model, plan.micro_batch_size, load, machine.precision)
-    if 3 * modelled > seconds:
+    shape = (plan.model, plan.micro_batch_size, load, machine.precision)
+    modelled = rates.modelled(*shape)
+    if 3 * min(modelled, rates.step_seconds(*shape)) > seconds:
         return None
     try:
         with _given_back(machine):
@@ -98,8 +99,12 @@ def _step_time(plan: Plan, precision: Precision, seconds: float, modelled: float
 
 def _step_seconds(plan: Plan, machine: Machine, seconds: float) -> Iterator[float]:
     """Times of single steps; the first one, which allocates, is left out."""
-    model = Transformer(plan.model)
-    model.reset(0)
+    if machine.kind == "cuda":  # drawing the numbers of a large model on the CPU would take seconds
+        with torch.device(machine.device):
+            model = Transformer(plan.model)
+    else:
+        model = Transformer(plan.model)
+        model.reset(0)
     model.gradient_checkpointing, model.loss_chunk = plan.gradient_checkpointing, plan.loss_chunk
     state = TrainingState.new(model.to(machine.device), plan.recipe, machine)
     walk = steps(
@@ -144,16 +149,21 @@ def _given_back(machine: Machine) -> Iterator[None]:
 
 
 def _product_rate(device: str, precision: Precision, width: int, seconds: float) -> float:
-    """FLOP/s of a product of 2,048 rows with a matrix that makes them three times as wide."""
-    a = torch.randn(_ROWS, width, device=device).to(DTYPES[precision])
+    """FLOP/s of a product of a step's rows with a matrix that makes them three times as wide."""
+    rows = _rows(device)
+    a = torch.randn(rows, width, device=device).to(DTYPES[precision])
     b = torch.randn(width, 3 * width, device=device).to(DTYPES[precision])
-    return 2.0 * _ROWS * width * 3 * width / _time_of(lambda: a @ b, device, seconds)
+    return 2.0 * rows * width * 3 * width / _time_of(lambda: a @ b, device, seconds)
 
 
 def _elementwise(device: str, precision: Precision, seconds: float) -> float:
     """Values/s of what a feed-forward part does with each of them, a SiLU and a product."""
-    a, b = (torch.randn(_ROWS, 320, device=device).to(DTYPES[precision]) for _ in range(2))
+    a, b = (torch.randn(_rows(device), 320, device=device).to(DTYPES[precision]) for _ in range(2))
     return a.numel() / _time_of(lambda: torch.nn.functional.silu(a) * b, device, seconds)
+
+
+def _rows(device: str) -> int:
+    return _ROWS if device == "cpu" else _ROWS_ELSEWHERE
 
 
 def _dispatch(device: str, seconds: float) -> float:
@@ -162,8 +172,10 @@ def _dispatch(device: str, seconds: float) -> float:
     return _time_of(lambda: torch.add(a, 1.0, out=a), device, seconds, at_once=200)
 
 
-def _time_of(work: Callable[[], object], device: str, seconds: float, *, at_once: int = 2) -> float:
-    """Seconds of `work`: the fastest of several rounds of `at_once`, so that other programs count little."""
+def _time_of(work: Callable[[], object], device: str, seconds: float, *, at_once: int | None = None) -> float:
+    """Seconds of `work`: the fastest of several rounds of `at_once` (2 on a CPU, 20 elsewhere, where waiting for the end
+    takes time too), so that other programs count little."""
+    at_once = at_once or (2 if device == "cpu" else 20)
     work()
     synchronize(device)
     best, end = float("inf"), time.perf_counter() + seconds

@@ -16,7 +16,8 @@ from bajka.config import Settings
 from bajka.corpus import Document
 from bajka.corpus.sources import printable
 from bajka.entries import RESERVED
-from bajka.errors import TokenizerError
+from bajka.errors import BajkaError, TokenizerError
+from bajka.paths import absolute
 from bajka.planning.plan import Plan
 from bajka.progress import Progress, silent
 from bajka.settings import settings_with
@@ -42,6 +43,7 @@ from bajka.training.sources import (
     free_name,
     read_source,
     say_leaks,
+    say_repeated,
     sources_of,
     voice,
     without_leaks,
@@ -74,6 +76,7 @@ def prepare_all(
     sources = [read_source(one, settings, voice(one, say), parent=parent, progress=progress) for one in sources]
     also = _decoded(earlier.data.validation, tokenizer) if earlier and tokenizer else []
     sources = without_leaks(sources, also, settings, say, progress)
+    say_repeated(sources, say)
     if tokenizer is None and sources[0].given:
         tokenizer = given_tokens(sources[0].given, settings, None, lambda line: None).tokenizer
     if tokenizer is None:
@@ -118,10 +121,22 @@ def reopen_all(
             case "watched":
                 wishes["validate_on"].append(f"{one['name']}={one['texts']}")
             case "earlier":
-                base = load_model(one["texts"])
-                wishes["from_model"] = one["texts"]
+                base = _earlier_model(one, say)
+    if base is not None:
+        wishes["from_model"] = base.name
     again = settings_with(settings, **{name: value for name, value in wishes.items() if value})
     return prepare_all(again, parent=parent, say=say, base=base, tokenizer=tokenizer, progress=progress)
+
+
+def _earlier_model(facts: Mapping[str, Any], say: Say) -> LoadedModel | None:
+    """The model of --from whose texts were looked at; a run that replays none of them can do without."""
+    try:
+        return load_model(facts["texts"])
+    except BajkaError as problem:
+        if facts["share"]:
+            raise
+        say(f"{facts['name']} is not validated on any more: {problem}")
+        return None
 
 
 def folders_of(inputs: Inputs) -> dict[str, Any]:
@@ -212,7 +227,7 @@ def _further(
 ) -> list[Further]:
     """All corpora but the first, with what was learned earlier unless that is the main corpus itself."""
     found = [
-        Further(one.kind, one.name, _absolute(one.texts[0]), data, one.share)  # type: ignore[arg-type]
+        Further(one.kind, one.name, absolute(one.texts[0]), data, one.share)  # type: ignore[arg-type]
         for one, data in zip(sources[1:], encoded[1:], strict=True)
     ]
     if earlier is None:
@@ -223,11 +238,6 @@ def _further(
         return found
     name = free_name(earlier.name, {*(one.name for one in found), *RESERVED})
     return [*found, replace(earlier, name=name)]
-
-
-def _absolute(texts: str) -> str:
-    path = Path(texts).expanduser()
-    return str(path.resolve()) if path.exists() else texts
 
 
 def _decoded(tokens: TokenSet, tokenizer: Tokenizer) -> list[Document]:

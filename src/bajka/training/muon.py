@@ -32,7 +32,7 @@ class _Shape:
 class Muon:
     """Steps matrices; a fused weight counts as several, given by its row `sections`.
 
-    `dtype` is the type of the Newton-Schulz products: bf16 where the hardware has it, else fp32.
+    `dtype` is the type of the Newton-Schulz products: bf16 or fp16 where the hardware has it, else fp32.
     """
 
     def __init__(
@@ -63,11 +63,10 @@ class Muon:
             update = orthogonalize(gradient.lerp_(shape.momentum, self.momentum), dtype=self.dtype)  # Nesterov
             rows, columns = update.shape[-2:]
             scale = rate * math.sqrt(max(1.0, rows / columns))
-            for (parameter, part), one in zip(shape.views, update, strict=True):
-                target = parameter[part]
-                if self.weight_decay:
-                    target.mul_(1 - rate * self.weight_decay)
-                target.add_(one, alpha=-scale)
+            targets = [parameter[part] for parameter, part in shape.views]
+            if self.weight_decay:
+                torch._foreach_mul_(targets, 1 - rate * self.weight_decay)
+            torch._foreach_add_(targets, list(update.contiguous().unbind()), alpha=-scale)
 
     def state(self) -> dict[str, Tensor]:
         """The momenta, by shape."""
@@ -86,11 +85,13 @@ def stacked_names(matrices: Iterable[tuple[Tensor, tuple[int, ...]]]) -> list[tu
 
 def orthogonalize(matrices: Tensor, *, dtype: torch.dtype) -> Tensor:
     """Matrices (count, rows, columns) with all singular values near 1, in fp32: five steps of a quintic iteration."""
-    x = matrices.to(dtype)
-    tall = x.shape[-2] > x.shape[-1]
-    if tall:
-        x = x.mT
-    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    if dtype == torch.float16:  # gradients may be too small for it
+        x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-30)
+    x = x.to(dtype)
+    if dtype != torch.float16:
+        x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
     a, b, c = _COEFFICIENTS
     for _ in range(_STEPS):
         gram = x @ x.mT

@@ -15,21 +15,22 @@ from typing import Any
 from bajka.checkpoint.checkpoint import find_checkpoint, read_checkpoint
 from bajka.checkpoint.mending import mend_pointers
 from bajka.checkpoint.model_folder import LoadedModel, load_model
-from bajka.checkpoint.run_folder import RunFolder
 from bajka.coaching.facts import text_facts
 from bajka.config import Settings
+from bajka.corpus.unchanged import seen_of
 from bajka.distributed import World
 from bajka.errors import RunError
 from bajka.hardware import Machine, find_machine
 from bajka.model.transformer import Transformer
+from bajka.paths import absolute
 from bajka.planning.plan import CorpusFacts, Plan, describe
 from bajka.planning.schedule import Patience, Plateau
 from bajka.planning.wishes import check_fit
-from bajka.settings import wishes
+from bajka.settings import shell_word, wishes
 from bajka.tokenizer import Tokenizer
 from bajka.training.average import Average
 from bajka.training.clock import Clock
-from bajka.training.extending import extended
+from bajka.training.extending import check_length, extended
 from bajka.training.inputs import Inputs
 from bajka.training.life import Life, comparable, resumed_settings
 from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
@@ -38,6 +39,7 @@ from bajka.training.pulse import died_of_memory
 from bajka.training.saving import restore
 from bajka.training.session import Session
 from bajka.training.sharding import shard, sharded_memory, wants_shards, wants_shards_here
+from bajka.training.sources import sources_of
 from bajka.training.steps import TrainingState
 from bajka.watching.record import Log
 from bajka.watching.trackers import check_trackers
@@ -75,7 +77,8 @@ def _prepare(
     settings, run = life.settings, life.run
     log.say(f"Machine: {machine.name}, {machine.precision}.")
     imported = None if base is None else base.model.config
-    planner = Planner.measuring(settings, machine, elapsed=clock.seconds, imported=imported)
+    planner = Planner.measuring(settings, machine, elapsed=clock.seconds, imported=imported, processes=world.size)
+    seen = seen_of([text for one in sources_of(settings) if not one.given for text in one.texts], log.view.working)
     inputs = prepare_all(
         settings,
         parent=run.data_parent,
@@ -93,6 +96,7 @@ def _prepare(
         log.say(line)
     rate = planner.rates.product_rate(machine.precision, 512)
     document = _plan_document(plan, inputs, facts, machine, settings)
+    document["data"]["seen"] = seen
     document |= {"matmul_rate": round(rate), "rates": planner.rates.as_dict()}
     run.write_settings(settings)
     run.write_plan(document)
@@ -116,7 +120,7 @@ def _plan_document(
         "machine": asdict(machine),
         "data": {
             **folders_of(inputs),
-            "texts": [_absolute(one) for one in settings.corpus.texts],
+            "texts": [absolute(one) for one in settings.corpus.texts],
             **asdict(facts),
             "content_bytes": inputs.data.validation.bytes,
             **text_facts(inputs.data.train, inputs.tokenizer.vocab_size),
@@ -129,12 +133,6 @@ def _plan_document(
         "finished": None,
         "planned_at": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-
-
-def _absolute(text: str) -> str:
-    """A path that means the same from everywhere; a name of the hub or the catalog as it is."""
-    path = Path(text).expanduser()
-    return str(path.resolve()) if path.exists() else text
 
 
 # -- an old run --------------------------------------------------------------------------------------------------
@@ -168,11 +166,18 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     pointer = "cooldown" if extends and run.read_pointer("cooldown") else "last"
     folder = find_checkpoint(run, pointer, say=log.say)
     if folder is None:
+        if any(line["step"] for line in run.metrics()):
+            raise RunError(
+                f"The checkpoints of {run.path} are gone, so its training cannot go on. Its model is still there: begin a new "
+                f"run from it, bajka train TEXTS --from {shell_word(run.path)}"
+            )
         return None
     state = read_checkpoint(folder).state
-    document["data"] = _moved(run, document["data"])
+    document["data"] = run.moved(document["data"])
     document["data"] |= _check_data(life, document, Tokenizer.load(folder), log)
     plan = resumed_settings(Plan.from_dict(document["plan"]), settings, life)
+    if life.new_length and not extends:
+        check_length(plan, state)
     if extends:
         if "most_epochs" not in life.changed:  # what ended it before does not end it again
             plan = replace(plan, most_epochs=None)
@@ -188,7 +193,7 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
         document["clock"] = None
     if "learning_rate" in life.changed:  # the person's own answer to what made the rate fall
         document["rollbacks"] = []
-    if died_of_memory(run) and plan.micro_batch_size > 1:
+    if document["machine"]["device"] == "cpu" and died_of_memory(run) and plan.micro_batch_size > 1:
         plan = replace(plan, micro_batch_size=-(-plan.micro_batch_size // 2))
         log.say(
             "The last sitting was killed when memory was short: from here on "
@@ -223,15 +228,9 @@ def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log:
         changed = [f"{name or 'data'} {now.get(name)}, was {before.get(name)}" for name in before | now]
         raise RunError(
             f"The texts or the tokenizer are not those of {run.path} ({'; '.join(changed)}). Start a new run, or use "
-            f"--from {run.path}."
+            f"--from {shell_word(run.path)}."
         )
     return found
-
-
-def _moved(run: RunFolder, facts: dict[str, Any]) -> dict[str, Any]:
-    """The folders of prepared data, where they lie now."""
-    further = [one | {"folder": str(run.data_at(one["folder"]))} for one in facts.get("further", ())]
-    return facts | {"folder": str(run.data_at(facts["folder"]))} | ({"further": further} if further else {})
 
 
 # -- both --------------------------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ LOOKS = 3
 
 @dataclass
 class Planner:
-    """Plans one run on one machine; `elapsed` gives the seconds since the command began.
+    """Plans one run on one machine, or for so many `processes` on machines like it; `elapsed` gives the seconds since the
+    command began.
 
     `rates` grow with each candidate whose step is measured, within `allowance` seconds in all; with 0 nothing is measured,
     and the same texts and settings give the same plan.
@@ -31,15 +32,22 @@ class Planner:
     elapsed: Callable[[], float]
     imported: ModelConfig | None = None
     allowance: float = 0.0
+    processes: int = 1
 
     @classmethod
     def measuring(
-        cls, settings: Settings, machine: Machine, *, elapsed: Callable[[], float], imported: ModelConfig | None = None
+        cls,
+        settings: Settings,
+        machine: Machine,
+        *,
+        elapsed: Callable[[], float],
+        imported: ModelConfig | None = None,
+        processes: int = 1,
     ) -> Planner:
         """A planner for this machine, whose rates are measured now; steps of candidates follow."""
         allowance = measuring_seconds(planned_minutes(settings))
         rates = measure_machine(machine, seconds=0.25 * allowance)
-        return cls(settings, machine, rates, elapsed, imported, allowance)
+        return cls(settings, machine, rates, elapsed, imported, allowance, processes)
 
     @property
     def minutes(self) -> float | None:
@@ -55,8 +63,15 @@ class Planner:
         return self._plan(facts)
 
     def _plan(self, facts: CorpusFacts) -> Plan:
-        spent = self.elapsed()
-        return make_plan(self.settings, facts, self.machine, rates=self.rates, imported=self.imported, spent=spent)
+        return make_plan(
+            self.settings,
+            facts,
+            self.machine,
+            rates=self.rates,
+            imported=self.imported,
+            spent=self.elapsed(),
+            processes=self.processes,
+        )
 
     def _measured(self, plan: Plan) -> bool:
         """Measure a step of what was chosen, once and while there is time; whether the rates have changed.

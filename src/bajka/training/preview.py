@@ -23,13 +23,13 @@ from bajka.training.corpus_facts import facts_of
 from bajka.training.earlier import check_replay, check_wished_tokenizer
 from bajka.training.inputs import given_tokens
 from bajka.training.planner import Planner
-from bajka.training.sources import Source, read_source, sources_of, voice, without_leaks
+from bajka.training.sources import Source, read_source, say_repeated, sources_of, voice, without_leaks
 from bajka.training.vocabulary import make_tokenizer
 
 
 def preview(settings: Settings, *, say: Callable[[str], None], progress: Progress = silent) -> Plan:
     """The plan of `train` with these settings, said with its reasons."""
-    began = time.monotonic()
+    began = time.perf_counter()
     machine = find_machine(settings.hardware)
     say(f"Machine: {machine.name}, {machine.precision}.")
     base = load_model(settings.train.from_model) if settings.train.from_model else None
@@ -37,7 +37,7 @@ def preview(settings: Settings, *, say: Callable[[str], None], progress: Progres
     if base is not None:
         check_wished_tokenizer(settings, base)
     imported = base.model.config if base else None
-    planner = Planner.measuring(settings, machine, elapsed=lambda: time.monotonic() - began, imported=imported)
+    planner = Planner.measuring(settings, machine, elapsed=lambda: time.perf_counter() - began, imported=imported)
     facts = _facts(settings, base, planner, say, progress)
     say(f"Training: {facts.train_tokens:,} tokens. Validation: {facts.validation_tokens:,} tokens.")
     plan = planner.plan(facts)
@@ -55,6 +55,7 @@ def _facts(
     sources = [read_source(one, settings, voice(one, say), parent=None, progress=progress) for one in sources]
     if len(sources) > 1:
         sources = without_leaks(sources, (), settings, say, progress)
+        say_repeated(sources, say)
     tokenizer = base.tokenizer.with_start() if base else None
     if tokenizer is None and sources[0].given:
         tokenizer = given_tokens(sources[0].given, settings, None, say).tokenizer

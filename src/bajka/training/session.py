@@ -11,9 +11,10 @@ from bajka.config import Settings
 from bajka.distributed import World
 from bajka.errors import BajkaError, Interrupted, NumericsError
 from bajka.generation.write import Text
-from bajka.hardware import Machine, out_of_memory
+from bajka.hardware import Machine, compiling_failed, nearly_full, out_of_memory
 from bajka.planning.plan import Plan
 from bajka.planning.schedule import Cooldown
+from bajka.settings import shell_word
 from bajka.training.clock import Clock, Pace
 from bajka.training.inputs import Inputs
 from bajka.training.look import Losses, losses_of, samples, validation_loss
@@ -25,7 +26,7 @@ from bajka.training.sharding import whole
 from bajka.training.signals import Signals
 from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
 from bajka.training.telling import announce, new_advice, note_advice, note_losses, note_samples, note_step
-from bajka.training.trouble import roll_back, use_less_memory
+from bajka.training.trouble import go_on_eager, roll_back, use_less_memory
 from bajka.watching.record import Log, Record
 from bajka.watching.trackers import open_trackers
 
@@ -91,9 +92,12 @@ class Session:
             except NumericsError as trouble:
                 roll_back(self, trouble)
             except RuntimeError as error:
-                if not out_of_memory(error):
+                if out_of_memory(error):
+                    use_less_memory(self, "There is not enough memory for a step")
+                elif self.plan.compile and self.world.size == 1 and compiling_failed(error):
+                    go_on_eager(self, error)
+                else:
                     raise
-                use_less_memory(self, "There is not enough memory for a step")
 
     def _walk(self, signals: Signals, pulse: Pulse) -> None:
         """Steps, and between two of them whatever is due; time is that of the run's clock."""
@@ -108,9 +112,15 @@ class Session:
             keep_to_minutes(self)
             self._observe(report.step)
             self._obey(signals)
-            if self.machine.kind == "cuda" and self.pace.spilling():
+            if self.machine.kind == "cuda" and self._spilling():
                 use_less_memory(self, "Steps take three times as long as before: the GPU's memory seems to overflow")
                 return
+
+    def _spilling(self) -> bool:
+        """Whether any process' steps have become slow with its GPU nearly full, and smaller micro-batches are left to try."""
+        slow = self.pace.spilling() and nearly_full(self.machine.device)
+        rows = -(-self.plan.global_batch_size // self.world.size)
+        return bool(self.world.agree(int(slow))) and min(self.plan.micro_batch_size, rows) > 1
 
     def _stepping(self) -> float:
         """Active seconds without evaluations, saves and looks."""
@@ -173,7 +183,8 @@ class Session:
         if (self.run.read_pointer("last") or {}).get("step") != self.state.step:
             self._save()
         raise Interrupted(
-            f"Stopped at step {self.state.step:,}; everything is saved. Continue: bajka train {self.run.path}",
+            f"Stopped at step {self.state.step:,}; everything is saved. Continue: bajka train "
+            f"{shell_word(self.run.path)}",
             signal_number=number,
         )
 

@@ -11,7 +11,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-_OBEYED = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_OBEYED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Windows has SIGBREAK instead of SIGHUP
 
 
 class Signals:

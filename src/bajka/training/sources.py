@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bajka.config import Settings
 from bajka.corpus import Document, Split
 from bajka.corpus.across import without_held_out
+from bajka.corpus.contained import also_in_training
 from bajka.corpus.sources import find_sources
 from bajka.entries import RESERVED
 from bajka.errors import CorpusError, InputError, SettingsError
 from bajka.formats import parse_overrides
+from bajka.paths import absolute, typed
 from bajka.progress import Progress, silent
 from bajka.settings import settings_with
 from bajka.tokens.foreign import is_token_folder
@@ -40,7 +43,7 @@ class Source:
     @property
     def given(self) -> Path | None:
         """The folder of token files."""
-        folder = Path(self.texts[0]).expanduser()
+        folder = typed(self.texts[0])
         return folder if len(self.texts) == 1 and is_token_folder(folder) else None
 
     @property
@@ -65,9 +68,16 @@ def sources_of(settings: Settings) -> list[Source]:
     _refuse_doubles([one for one in found if one.kind != "watched"])
     _refuse_doubles([one for one in found if one.kind == "watched"])
     for source in found[1:]:  # a wrong path is told now, not after the main texts were read
-        with blaming(source):
-            find_sources(source.texts)
+        if not source.given:
+            with blaming(source):
+                find_sources(source.texts)
     return found
+
+
+def texts_of(facts: Mapping[str, Any]) -> list[str]:
+    """All texts that a run reads or looks at, but folders of token files; `facts` is what plan.json holds of its data."""
+    further = [one["texts"] for one in facts.get("further", ()) if one["kind"] != "earlier"]
+    return [text for text in (*facts["texts"], *further) if not is_token_folder(typed(text))]
 
 
 def read_source(
@@ -101,6 +111,15 @@ def without_leaks(
             say_leaks(source.name, len(source.split.train) - len(split.train), len(split.train), say)
         found.append(replace(source, split=split))
     return found
+
+
+def say_repeated(sources: Sequence[Source], say: Say) -> None:
+    """Say how much of what each source holds out stands inside larger training documents of the others."""
+    for one in sources:
+        if one.split is not None:
+            training = chain.from_iterable(other.split.train for other in sources if other is not one and other.split)
+            if repeated := also_in_training(chain(one.split.validation, one.split.test), training):
+                voice(one, say)(repeated)
 
 
 @contextmanager
@@ -142,8 +161,7 @@ def _refuse_doubles(sources: Sequence[Source]) -> None:
     seen: dict[str, str] = {}
     for source in sources:
         for texts in source.texts:
-            place = Path(texts).expanduser()
-            where = str(place.resolve()) if place.exists() else texts
+            where = absolute(texts)
             if where in seen and source.kind != "main":
                 raise SettingsError(f"{source.called} names the same texts as {seen[where]}: name them once.")
             seen[where] = source.called or f"the run itself, {texts}"

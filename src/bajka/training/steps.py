@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bajka.distributed import World
@@ -82,9 +83,8 @@ class TrainingState:
         average: Average | None = None,
     ) -> TrainingState:
         """A state before the first step; `model` is already on the machine's device."""
-        newton_schulz = torch.bfloat16 if machine.precision == "bf16" else torch.float32
         scaler = torch.amp.GradScaler(machine.kind) if machine.precision == "fp16" else None
-        optimizer = Optimizer(model, recipe, muon_dtype=newton_schulz)
+        optimizer = Optimizer(model, recipe, muon_dtype=machine.dtype)
         return cls(model, optimizer, plateau=plateau, stopper=stopper, average=average, scaler=scaler)
 
     def share(self, schedule: Schedule) -> float:
@@ -186,7 +186,7 @@ def accumulate_gradients(
     try:
         for number, rows in enumerate(micro_batches(batch, world, micro_batch_size, together=sharded)):
             key_randomness(model, seed, state.step, number, world.rank)
-            inputs, targets = (torch.from_numpy(a).to(machine.device) for a in (rows.inputs, rows.targets))
+            inputs, targets = (to_device(a, machine) for a in (rows.inputs, rows.targets))
             if sharded:  # the look-up is part of what gathers the weights
                 loss = model.loss(inputs, targets, dtype=machine.dtype) / counted
             else:
@@ -226,6 +226,16 @@ def micro_batches(batch: Batch, world: World, size: int, *, together: bool) -> I
         most = -(-len(batch.inputs) // world.size)  # rows of the process that has most
         nothing = replace(batch.rows(0, 1), targets=np.full_like(batch.targets[:1], IGNORED))
         yield from [nothing] * (-(-most // size) - -(-(last - first) // size))
+
+
+def to_device(ids: NDArray[np.int64], machine: Machine) -> Tensor:
+    """Ids where they are needed. A GPU fetches them while it still does what it was given: nothing waits."""
+    tensor = torch.from_numpy(ids)
+    return (
+        tensor.pin_memory().to(machine.device, non_blocking=True)
+        if machine.kind == "cuda"
+        else tensor.to(machine.device)
+    )
 
 
 def key_randomness(model: Transformer, seed: int, *place: int) -> None:

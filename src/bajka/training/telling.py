@@ -14,6 +14,7 @@ from bajka.errors import BajkaError
 from bajka.generation.write import Text
 from bajka.hardware import used_memory
 from bajka.model.estimate import flops_per_token
+from bajka.settings import shell_word
 from bajka.training.look import Losses, say_named
 from bajka.training.minutes import seconds_left
 from bajka.training.mixed import describe_mixture
@@ -135,7 +136,7 @@ def last_words(session: Session) -> None:
     facts = facts_of(session.plan_file, run=run.path, gpu_unused=_gpu_unused(session))
     prompt = (session.inputs.openings or ("",))[0]
     for line in conclude(run.metrics(), facts, prompt=prompt) or [
-        f'Write with it: bajka generate {run.path} "{prompt}"'
+        f'Write with it: bajka generate {shell_word(run.path)} "{prompt}"'
     ]:
         session.log.say(line)
 

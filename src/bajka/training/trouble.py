@@ -5,6 +5,8 @@ a weight is no number, the run goes back to its last good checkpoint and on from
 such returns it gives up. Each return stands in plan.json before it takes effect, so that a crash repeats it.
 
 Memory: the micro-batch is halved and the global batch kept, down to one sequence at a time.
+
+Compiling: what torch.compile cannot do here is done without it.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ import torch
 
 from bajka.checkpoint.checkpoint import find_checkpoint, read_checkpoint
 from bajka.errors import NumericsError, ResourceError
+from bajka.settings import shell_word
 from bajka.training.saving import rate_share, take_over
 
 if TYPE_CHECKING:
+    from bajka.planning.plan import Plan
     from bajka.training.session import Session
 
 MOST_RETURNS = 3
@@ -34,7 +38,7 @@ def roll_back(session: Session, trouble: NumericsError) -> None:
     if len(returns) >= MOST_RETURNS:
         raise NumericsError(
             f"{trouble}, after {MOST_RETURNS} returns to an earlier checkpoint, each at half the rate. The last checkpoint "
-            f"is good: continue from it with a lower rate, bajka train {run.path} --learning-rate "
+            f"is good: continue from it with a lower rate, bajka train {shell_word(run.path)} --learning-rate "
             f"{rate * LOWERED ** (MOST_RETURNS + 1):.1g}"
         ) from trouble
     folder = session.world.first(lambda: find_checkpoint(run, "last", say=session.log.say))
@@ -57,6 +61,25 @@ def _write_down(session: Session, back: int) -> None:
     session.run.forget_after(back)
 
 
+def go_on_eager(session: Session, error: RuntimeError) -> None:
+    """Do without torch.compile for the rest of the run."""
+    _change(session, replace(session.plan, compile=False))
+    told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    session.log.say(
+        f"torch.compile failed ({told.strip()}): from step {session.state.step + 1:,} on without it. `bajka doctor` tells "
+        "what is missing."
+    )
+
+
+def _change(session: Session, plan: Plan) -> None:
+    """Another plan for the rest of the run, and nothing left of a step that was begun."""
+    session.plan = plan
+    session.plan_file["plan"] = plan.as_dict()
+    session.world.first(lambda: session.run.write_plan(session.plan_file))
+    for parameter in session.state.model.parameters():
+        parameter.grad = None
+
+
 def use_less_memory(session: Session, trouble: str) -> None:
     """Halve the micro-batch for the rest of the run; raises `ResourceError` when it is one sequence already."""
     plan = session.plan
@@ -67,11 +90,7 @@ def use_less_memory(session: Session, trouble: str) -> None:
             f"{trouble}, with one sequence at a time. Make the model or the context smaller (--n-embd, --n-layer, "
             "--context-length), or compute activations again instead of keeping them: --gradient-checkpointing True"
         )
-    session.plan = replace(plan, micro_batch_size=-(-size // 2))
-    session.plan_file["plan"] = session.plan.as_dict()
-    session.world.first(lambda: session.run.write_plan(session.plan_file))
-    for parameter in session.state.model.parameters():
-        parameter.grad = None
+    _change(session, replace(plan, micro_batch_size=-(-size // 2)))
     gc.collect()
     if session.machine.kind == "cuda":
         torch.cuda.empty_cache()

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.errors import DamagedFileError
+from bajka.settings import shell_word
 from bajka.watching.dashboard import Dashboard, Seen, in_words, run_facts
 from bajka.watching.view import Picture, can_draw, say
 
@@ -56,11 +57,11 @@ def sentence(run: RunFolder, seen: Seen, condition: Condition) -> str:
     step = f"step {seen.last_step:,}"
     match condition:
         case "finished":
-            return f"Finished at {step}. Write with it: bajka generate {run.path}"
+            return f"Finished at {step}. Write with it: bajka generate {shell_word(run.path)}"
         case "stopped":
-            return f"Stopped at {step}: nobody trains it now. Continue with: bajka train {run.path}"
+            return f"Stopped at {step}: nobody trains it now. Continue with: bajka train {shell_word(run.path)}"
         case "training":
-            return f"Training, at {step}. Follow it with: bajka watch {run.path}"
+            return f"Training, at {step}. Follow it with: bajka watch {shell_word(run.path)}"
 
 
 class Follower:

@@ -40,11 +40,12 @@ def demo(
     from bajka.checkpoint.run_folder import RunFolder
     from bajka.cli.main import STARTED
     from bajka.corpus.tales import write_tales
+    from bajka.settings import shell_word
     from bajka.training.clock import Clock
     from bajka.training.train import train
 
     tales = write_tales(TALES)
-    file = save_tales(tales, RunFolder(out).data_parent / "tales-en.jsonl")
+    file = save_tales(tales, RunFolder(out).data_parent / ".demo" / "tales-en.jsonl")
     say(f"{len(tales):,} built-in tales are in {file}. The first one:\n\n  {tales[0]}\n")
     run = train(
         [file],
@@ -65,8 +66,9 @@ def demo(
     for text in run.write(["", "", ""], max_new_tokens=250, temperature=0.8, seed=seed):
         note = "  (word for word one of the built-in tales)" if text.text.strip() in known else ""
         say(f"  {text.text.strip()}{note}\n")
-    say(f'More of them:          bajka generate {out} "Once upon a time" -n 3')
-    say(f"A page to write with:  bajka studio {out}")
+    name = shell_word(run.path)
+    say(f'More of them:          bajka generate {name} "Once upon a time" -n 3')
+    say(f"A page to write with:  bajka studio {name}")
     say("Now your own texts:    bajka train path/to/your/texts --minutes 10")
 
 

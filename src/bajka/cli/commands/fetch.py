@@ -27,6 +27,7 @@ def fetch(
         _list(out)
         return
     from bajka.datasets.fetch import fetch as fetch_corpus
+    from bajka.settings import shell_word
 
     with shown_progress() as progress:
         fetched = fetch_corpus(name, out, mirror=mirror, progress=progress)
@@ -35,7 +36,8 @@ def fetch(
         say(f"Fetched {corpus.name}: {size} in {fetched.path}. Licence: {corpus.licence} ({corpus.home}).")
     else:
         say(f"{corpus.name} is already there and intact: {size} in {fetched.path}.")
-    say(f"Look at it: bajka inspect {fetched.path}   Train on it: bajka train {fetched.path}")
+    place = shell_word(fetched.path)
+    say(f"Look at it: bajka inspect {place}   Train on it: bajka train {place}")
 
 
 def _list(out: Path) -> None:

@@ -134,9 +134,10 @@ def _sampling(name: str, wanted: dict[str, Any], stop: tuple[str, ...], seed: in
     """The run's own sampling settings where it is a run, ours otherwise, with what was typed on top."""
     from bajka.checkpoint.run_folder import RunFolder
     from bajka.generation.sampling import Sampling
+    from bajka.paths import holds, typed
 
     base: dict[str, Any] = {}
-    if (Path(name).expanduser() / "config.toml").is_file():
+    if holds(typed(name), "config.toml"):
         base = RunFolder.open(name).settings.sample.sampling
     drawn = random.SystemRandom().randrange(2**31) if seed is None else seed
     return Sampling(**(base | wanted), stop=stop, seed=drawn)

@@ -27,6 +27,8 @@ def plan(
         texts: Files, folders, or a settings page.
         output: Write a settings page (.toml): your wishes as values, the plan's choices as comments.
     """
+    if output is not None:
+        _check_output(output)
     wanted, _, _ = read_settings(texts, given(settings))
     from bajka.training.preview import preview, settings_page
 
@@ -34,11 +36,17 @@ def plan(
         planned = preview(wanted, say=say, progress=progress)
     if output is not None:
         from bajka import durable
-        from bajka.errors import SettingsError
+        from bajka.settings import shell_word
 
-        if output.suffix != ".toml":
-            raise SettingsError(f"-o {output}: a settings page ends in .toml.")
-        if output.exists():
-            raise SettingsError(f"-o {output}: the file exists, and nothing is overwritten. Choose another name.")
         durable.write_text(output, settings_page(wanted, planned))
-        say(f"Wrote {output}. Train with it: bajka train {output}")
+        say(f"Wrote {output}. Train with it: bajka train {shell_word(output)}")
+
+
+def _check_output(output: Path) -> None:
+    """Raise `SettingsError` for a page that cannot be written, before the work is done."""
+    from bajka.errors import SettingsError
+
+    if output.suffix != ".toml":
+        raise SettingsError(f"-o {output}: a settings page ends in .toml.")
+    if output.exists():
+        raise SettingsError(f"-o {output}: the file exists, and nothing is overwritten. Choose another name.")

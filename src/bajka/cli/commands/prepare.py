@@ -30,6 +30,7 @@ def prepare(
         llm_c: Also write NAME_train.bin and NAME_val.bin with the header that llm.c and modded-nanogpt read.
     """
     wanted, _, _ = read_settings(texts, given(settings))
+    from bajka.settings import shell_word
     from bajka.training.inputs import prepare_inputs
 
     with shown_progress() as progress:
@@ -39,4 +40,4 @@ def prepare(
 
         for path in write_llm_c(inputs.data, inputs.data.folder):
             say(f"For llm.c: {path}")
-    say(f"Prepared: {inputs.data.folder}. Train on it: bajka train {inputs.data.folder}")
+    say(f"Prepared: {inputs.data.folder}. Train on it: bajka train {shell_word(inputs.data.folder)}")
