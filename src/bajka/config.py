@@ -236,7 +236,7 @@ class TrainSettings(Section):
         (), description='Texts that are only validated on, whole, each with a name, as "poems=../poems".'
     )
     out: str | None = Field(None, description="Folder of the run (default: runs/NAME, named after the texts).")
-    save_every_minutes: float = Field(3.0, gt=0, description="Minutes between checkpoints.")
+    save_every_minutes: float = Field(3.0, gt=0, description="Minutes between checkpoints (more where one takes long).")
     save_every_steps: int | None = Field(None, ge=1, description="Steps between checkpoints, instead of minutes.")
     tensorboard: bool = Field(False, description="Also write TensorBoard files.")
     wandb: bool = Field(

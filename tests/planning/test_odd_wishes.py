@@ -47,7 +47,14 @@ def test_of_a_text_that_repeats_one_sentence_nothing_is_expected(bits: float) ->
         {"dropout": 0.5},
         {"warmup_steps": 10_000},
         {"schedule": "constant"},
-        {"n_embd": 512, "n_layer": 8, "global_batch_size": 64, "minutes": 1.5},
+        {"n_embd": 512, "n_layer": 8, "global_batch_size": 64, "minutes": 2.2},
+        {"context_length": 8},
+        {"global_batch_size": 1},
+        {"global_batch_size": 256},
+        {"attention_dropout": 0.5},
+        {"n_head": 64, "n_embd": 128},
+        {"n_inner": 1024},
+        {"mix": ("other=0.9",)},
     ],
 )
 def test_of_another_recipe_than_the_recorded_one_no_result_is_expected(wish: dict[str, Any]) -> None:
@@ -96,7 +103,57 @@ def test_weights_too_large_for_the_minutes_are_refused_with_minutes_that_do() ->
     with pytest.raises(SettingsError, match="one step with the weights of --from takes about") as caught:
         slow_plan(0.5)
     words = str(caught.value).split()
-    slow_plan(float(words[words.index("--minutes") + 1].rstrip(",")))
+    plan = slow_plan(float(words[words.index("--minutes") + 1].rstrip(",")))
+    assert plan.expected_steps >= 8
+
+
+def test_a_shape_is_refused_for_what_else_makes_its_steps_slow() -> None:
+    with pytest.raises(SettingsError, match="one step with n_inner = 65536 takes about"):
+        plan_of(MUCH, n_inner=65_536, minutes=0.2)
+
+
+@pytest.mark.parametrize(
+    ("wish", "most"),
+    [
+        ({"evaluation_windows": 1000, "minutes": 10}, 0.12),  # twice, at the start and at the end
+        ({"evaluate_every_steps": 10, "minutes": 10}, 0.3),  # samples and saves are most of it
+        ({"schedule": "plateau", "minutes": 60}, 0.1),
+        ({"early_stopping": 5, "minutes": 60}, 0.1),
+        ({"average": "ema", "minutes": 10}, 0.1),
+        ({"validate_on": ("a=a", "b=b"), "minutes": 10}, 0.1),
+    ],
+)
+def test_evaluations_are_planned_around_what_was_set_and_all_that_is_judged(wish: dict[str, Any], most: float) -> None:
+    plan = plan_of(MUCH, **wish)
+    assert plan.evaluation_share <= most
+    for name in ("evaluation_windows", "evaluate_every_steps"):
+        assert getattr(plan, name) == wish.get(name, getattr(plan, name))
+
+
+def test_with_a_document_a_row_the_windows_are_documents() -> None:
+    jokes = replace(TEXT, validation_tokens=20_000, documents=9_000, validation_documents=1_000)
+    plan = plan_of(jokes, windows="documents", context_length=128, evaluation_windows=900, minutes=60)
+    assert plan.evaluation_windows == 900
+
+
+def test_windows_that_slide_read_the_text_more_often_than_there_are_epochs() -> None:
+    plan = plan_of(windows="sliding", stride=1, epochs=3, context_length=32)
+    assert plan.model.dropout > 0
+    assert plan.reasons["dropout"] == "the text is read about 96 times"
+
+
+def test_compiling_what_does_not_gain_by_it_takes_its_time_all_the_same() -> None:
+    on, off = (plan_of(MUCH, n_layer=2, n_embd=320, minutes=1, compile=wish) for wish in ("on", "off"))
+    assert on.expected_steps < 0.85 * off.expected_steps
+
+
+def test_the_last_and_the_only_shape_are_called_so() -> None:
+    gpu = replace(MACHINE, device="cuda:0", memory_bytes=100 << 30)
+    fast = Rates({"bf16": {64: 1e13, 512: 2e14}}, elementwise=2e11, dispatch=6e-6, seconds=0.3)
+    much = replace(MUCH, train_tokens=1_500_000_000, bytes=5_000_000_000)
+    largest = make_plan(settings_with(minutes=480), much, gpu, rates=fast)
+    assert largest.reasons["n_layer"] == "the largest of the usual shapes"
+    assert plan_of(n_head=7, minutes=5).reasons["n_layer"] == "the only usual shape that agrees with what you set"
 
 
 @pytest.mark.parametrize("shape", [(16, 1024), (12, 768), (10, 640), (8, 512)])

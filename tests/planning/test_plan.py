@@ -317,7 +317,6 @@ def test_processes_share_the_work_of_a_step() -> None:
         for count in (1, 4)
     )
     assert 2 < four.expected_tokens_per_second / alone.expected_tokens_per_second <= 4
-    assert four.evaluation_share < 0.06
 
 
 def test_a_machine_that_was_busy_while_it_was_measured_is_told() -> None:

@@ -37,6 +37,29 @@ def test_a_shape_that_does_not_fit_is_answered_with_the_nearest_that_does() -> N
         need(plan_of(machine=SMALL, steps=10, **wider))
 
 
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"n_layer": 12, "n_head": 12, "n_embd": 768},
+        {"n_layer": 4, "n_embd": 256, "n_inner": 65_536},
+        {"n_layer": 12, "n_embd": 512, "average": "epochs", "average_epochs": 20},
+    ],
+)
+def test_the_offer_can_be_had_whatever_else_was_set(wish: dict[str, Any]) -> None:
+    machine = replace(MACHINE, memory_bytes=600 << 20)
+    with pytest.raises(ResourceError) as caught:
+        need(plan_of(machine=machine, steps=10, context_length=256, **wish), machine)
+    offered = {
+        name.replace("-", "_"): int(value) for name, value in re.findall(r"--([a-z-]+) (\d+)", str(caught.value))
+    }
+    need(plan_of(machine=machine, steps=10, context_length=256, **wish | offered), machine)
+
+
+def test_the_plan_itself_chooses_a_shape_whose_averages_fit() -> None:
+    machine = replace(MACHINE, memory_bytes=1 << 30)
+    need(plan_of(machine=machine, minutes=600, average="epochs", average_epochs=10), machine)
+
+
 def test_given_weights_that_do_not_fit_have_no_other_shape() -> None:
     plan = plan_of(imported=tiny_config("modern"), steps=10)
     with pytest.raises(ResourceError, match=r"start from smaller weights"):

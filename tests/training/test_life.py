@@ -232,8 +232,22 @@ def test_what_is_asked_as_it_was_is_no_change(unfinished: RunFolder) -> None:
 
 def test_an_unfinished_run_can_get_another_length(unfinished: RunFolder) -> None:
     watcher = Watcher()
-    go_on(unfinished.path, watcher, steps=11)
+    run = go_on(unfinished.path, watcher, steps=11)
     assert watcher.reports[-1].step == 11
+    assert run.plan["plan"]["expected_steps"] == 11
+    assert run.plan["plan"]["expectation"] is None
+
+
+def test_an_unfinished_run_with_more_minutes_says_when_the_text_is_read_often_enough(
+    texts: Path, tmp_path: Path
+) -> None:
+    asked = {"out": str(tmp_path / "x"), "minutes": 0.2, "most_epochs": 3}
+    with pytest.raises(Stopped):
+        train_tiny(texts, stop_at(6), **asked)
+    watcher = Watcher()
+    run = go_on(tmp_path / "x", watcher, minutes=600)
+    assert run.plan["finished"]["step"] == run.plan["plan"]["expected_steps"]
+    assert f"It ends at step {run.plan['finished']['step']:,}, when the text was read 3 times" in watcher.text
 
 
 @pytest.mark.parametrize("length", [{"steps": 4}, {"minutes": 1e-6}, {"epochs": 1e-3}])

@@ -103,6 +103,16 @@ def test_a_text_that_repeats_one_sentence_has_a_plan(tmp_path: Path) -> None:
     assert plan.expectation is None
 
 
+@pytest.mark.parametrize(
+    ("size", "wishes"), [(760, {}), (400, {"context_length": 8}), (800, {"validation_share": 0.2})]
+)
+def test_a_text_of_a_few_hundred_bytes_has_a_plan(tmp_path: Path, size: int, wishes: dict[str, Any]) -> None:
+    text = tmp_path / "short.txt"
+    text.write_text(" ".join(write_tales(9))[:size], encoding="utf-8")
+    plan = preview(settings_with(texts=[str(text)], threads=1, minutes=1, **wishes), say=lambda line: None)
+    assert plan.expected_steps > 1
+
+
 def test_a_preview_says_the_plan_and_writes_its_page(texts: Path) -> None:
     said: list[str] = []
     settings = settings_with(texts=[str(texts)], threads=1, minutes=2, n_embd=64)

@@ -158,7 +158,7 @@ def _hash_of(path: Path) -> str:
 
 
 @lru_cache(maxsize=100_000)
-def _sha256(path: str, size: int, changed: int) -> str:  # noqa: ARG001 - a file that was written is read again
+def _sha256(path: str, size: int, changed: int) -> str:
     return durable.sha256_of(Path(path))
 
 

@@ -53,32 +53,88 @@ def plan_looks(
     in_minutes: bool,
     c: Choices,
 ) -> Looks:
-    """Evaluations of a run of so many steps; what the person set is kept, whatever it costs.
+    """Evaluations of a run of so many steps; what the person set is kept, and the rest is planned around it.
 
     Only a run in minutes is evaluated by the measured speed: one in steps is the same whenever it is made again.
     """
     wish = settings.evaluation
     a_step = speed.step_seconds(model, batch)
     seconds = steps * a_step
-    whole = validation_windows(facts, model)
+    whole = validation_windows(settings, facts, model)
     a_window = _FORWARD * replace(speed, optimizer="adamw", processes=1).step_seconds(model, batch, eager=True) / batch
     beside = beside_seconds(settings, model, speed)
+    cost = _Cost(beside, a_window, _sets(settings), _looks(settings, steps), whole)
     if in_minutes:
-        often, windows = _affordable(SHARE * seconds, beside, a_window, whole)
+        often, windows = _affordable(SHARE * seconds, cost, *_asked(settings, steps, whole))
         every = max(1, -(-steps // (often - 1)))
     else:
         paid = SHARE * steps * batch / _FORWARD / _OFTEN[0] / (1 + _SAMPLE_SHARE)
         windows, every = min(whole, max(_LEAST, int(paid))), max(10, readable(steps / _OFTEN[0]))
     windows = _windows(wish.evaluation_windows, windows, whole, c)
-    looked = windows + sample_windows(windows)
-    a_look = beside + a_window * looked
     times = steps // every + 1
-    share = (times + 1) * a_look / max(seconds, 1e-9) if in_minutes else times * looked * _FORWARD / (steps * batch)
-    cost = "which costs at most a twentieth of it" if share <= 1.1 * SHARE else "the fewest that show a curve"
-    every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, f"about {times} times a run, {cost}")
+    cheap = cost.of(times + in_minutes, windows) <= 1.1 * SHARE * seconds
+    price = "which costs at most a twentieth of it" if cheap else "the fewest that show a curve"
+    every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, f"about {times} times a run, {price}")
     first = math.ceil(FIRST_LOOK_SECONDS / a_step)
     early = in_minutes and wish.evaluate_every_steps is None and first < every
-    return Looks(every, first if early else 0, windows, (steps // every + 1 + early) * a_look / max(seconds, 1e-9))
+    share = cost.of(steps // every + 1 + early, windows) / max(seconds, 1e-9)
+    return Looks(every, first if early else 0, windows, share)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Seconds `beside` each evaluation and of `a_window`; how many validation texts are judged each time, how often one is
+    looked at between evaluations, and all windows that there are of the first."""
+
+    beside: float
+    a_window: float
+    sets: int
+    looks: int
+    whole: int
+
+    def of(self, times: int, windows: int) -> float:
+        """Seconds of so many evaluations on so many windows, and of all looks between them."""
+        each = self.beside + self.a_window * (self.sets * windows + sample_windows(windows))
+        return times * each + self.looks * self.a_window * windows
+
+    def windows(self, often: int, budget: float) -> int:
+        """Windows that `budget` seconds pay for, so often and in all looks; less than none where nothing is left."""
+        times = often + _MORE
+        left = (budget - times * self.beside) / self.a_window
+        whole = left / (times * (self.sets + _SAMPLE_SHARE) + self.looks)
+        some = (left - times * _LEAST) / (
+            times * self.sets + self.looks
+        )  # as many of the training text as it has at least
+        few = left / (times * (self.sets + 1) + self.looks)  # equally many of it
+        return int(min(whole, some) if some >= _LEAST else min(few, _LEAST))
+
+
+def _sets(settings: Settings) -> int:
+    """How many times as many validation windows as planned an evaluation judges: further texts, what was learned before, and
+    an average of the weights."""
+    train, averaged = settings.train, settings.schedule.average not in (None, "none")
+    return 1 + len(train.mix) + len(train.validate_on) + bool(train.from_model) + averaged
+
+
+def _looks(settings: Settings, steps: int) -> int:
+    """Looks at the validation loss between evaluations: those that lower the rate or end the run."""
+    s = settings.schedule
+    plateau = steps // s.plateau_every_steps if s.schedule == "plateau" else 0
+    if s.early_stopping is None:
+        return plateau
+    return plateau + steps // (s.early_stopping_every_steps or early_every(settings, steps))
+
+
+def early_every(settings: Settings, steps: int) -> int:
+    """Steps between looks for early stopping: they change the run, so they do not depend on a measured speed."""
+    return settings.evaluation.evaluate_every_steps or max(10, readable(steps / 20))
+
+
+def _asked(settings: Settings, steps: int, whole: int) -> tuple[int | None, int | None]:
+    """How many evaluations, and on how many windows, the person asked for."""
+    wish = settings.evaluation
+    often = None if wish.evaluate_every_steps is None else steps // wish.evaluate_every_steps + 1
+    return often, None if wish.evaluation_windows is None else min(whole, wish.evaluation_windows)
 
 
 def _windows(wish: int | None, planned: int, whole: int, c: Choices) -> int:
@@ -104,19 +160,26 @@ def readable(value: float) -> int:
     return max(unit, round(value / unit) * unit)
 
 
-def _affordable(budget: float, beside: float, a_window: float, whole: int) -> tuple[int, int]:
-    """How often, and on how many windows, within `budget` seconds: rather fewer times than on very few windows."""
-    for often in _OFTEN:
-        both = int((budget / (often + _MORE) - beside) / a_window)  # windows of validation and of training text
-        windows = min(int(both / (1 + _SAMPLE_SHARE)), both - _LEAST)
-        if windows >= min(whole, _FEW):
-            return often, min(whole, windows)
-    most = int((4 * budget / (_OFTEN[-1] + _MORE) - beside) / a_window / 2)
-    return _OFTEN[-1], min(whole, max(windows, min(_LEAST, max(_FEWEST, most))))
+def _affordable(budget: float, cost: _Cost, often: int | None, windows: int | None) -> tuple[int, int]:
+    """How often, and on how many windows, within `budget` seconds: rather fewer times than on very few windows. What was
+    asked for of the two decides the other."""
+    choices = _OFTEN if often is None else (max(2, often),)
+    if windows is not None:
+        return next((one for one in choices if cost.windows(one, budget) >= windows), min(choices[-1], 2)), windows
+    for one in choices:
+        found = cost.windows(one, budget)
+        if found >= min(cost.whole, _FEW):
+            return one, min(cost.whole, found)
+    if often is None and cost.windows(choices[-1], 4 * budget) < _FEWEST:
+        choices = (2,)  # the start and the end
+    most = cost.windows(choices[-1], 4 * budget)
+    return choices[-1], min(cost.whole, max(found, min(_LEAST, max(_FEWEST, most))))
 
 
-def validation_windows(facts: CorpusFacts, model: ModelConfig) -> int:
-    """All windows of the validation text."""
+def validation_windows(settings: Settings, facts: CorpusFacts, model: ModelConfig) -> int:
+    """All windows of the validation text; with one document a row, its documents."""
+    if settings.train.windows == "documents" and facts.validation_documents:
+        return facts.validation_documents
     return max(1, -(-(facts.validation_tokens - 1) // model.context_length))
 
 

@@ -37,14 +37,15 @@ SPARE = 1.1  # compiling has to win by a tenth of its cost, because the gain is 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast shapes train here: measured rates, the optimizer, whether steps are compiled, and how many processes share
-    the sequences of one."""
+    """How fast shapes train here: measured rates, the optimizer, whether steps are compiled, how many processes share the
+    sequences of one, and whether steps are compiled whatever the shape gains by it (`forced`)."""
 
     rates: Rates
     machine: Machine
     optimizer: OptimizerName
     compiled: bool
     processes: int = 1
+    forced: bool = False
 
     def compiles(self, model: ModelConfig) -> bool:
         """Whether steps of this shape are compiled, and gain by it."""
@@ -52,7 +53,7 @@ class Speed:
 
     def compile_seconds(self, model: ModelConfig) -> float:
         """Seconds that compiling takes before the first step of this shape; 0 where it is not compiled."""
-        return COMPILE_SECONDS.get(self.machine.kind, 60.0) if self.compiles(model) else 0.0
+        return COMPILE_SECONDS.get(self.machine.kind, 60.0) if self.forced or self.compiles(model) else 0.0
 
     def step_seconds(self, model: ModelConfig, sequences: int, *, eager: bool = False) -> float:
         """Seconds of one training step of so many sequences at once."""
@@ -168,10 +169,9 @@ def plan_memory(
     """What is in memory at once, so that a step stays below half of what a CPU has free, or 85 % of a GPU's."""
     wish = settings.train
     micro = wish.micro_batch_size
-    averages = {"none": 0, "ema": 1, "epochs": average.epochs}[average.kind]
     found = fit(
         model,
-        load_of(model, recipe.optimizer, machine, compiled=compiled, averages=averages),
+        load_of(model, recipe.optimizer, machine, compiled=compiled, averages=average.copies),
         budget=memory_budget(machine),
         global_batch_size=batch,
         micro_batch_size=None if micro is None else min(batch, micro),
@@ -189,10 +189,21 @@ def plan_memory(
     return found
 
 
-def fits(model: ModelConfig, optimizer: OptimizerName, machine: Machine) -> bool:
-    """Whether a step of one sequence of this shape stays within the memory budget."""
-    load = load_of(model, optimizer, machine, compiled=False)
-    return fit(model, load, budget=memory_budget(machine), global_batch_size=1).bytes <= memory_budget(machine)
+def fits(model: ModelConfig, optimizer: OptimizerName, machine: Machine, settings: Settings) -> bool:
+    """Whether a step of this shape, with as many sequences at once as were set or else one, stays within the memory budget."""
+    wish, s, budget = settings.train, settings.schedule, memory_budget(machine)
+    average = AveragePlan(s.average or "none", 0.0, s.average_epochs)
+    rows = min(wish.micro_batch_size or 1, wish.global_batch_size or wish.micro_batch_size or 1)
+    found = fit(
+        model,
+        load_of(model, optimizer, machine, compiled=False, averages=average.copies),
+        budget=budget,
+        global_batch_size=rows,
+        micro_batch_size=rows if wish.micro_batch_size else None,
+        loss_chunk=wish.loss_chunk,
+        gradient_checkpointing=wish.gradient_checkpointing,
+    )
+    return found.bytes <= budget
 
 
 def memory_budget(machine: Machine) -> int:

@@ -98,5 +98,6 @@ def sample_of(ids: NDArray, most: int, *, parts: int = 64) -> NDArray:
     """At most `most` ids of a stream: all, or that many in equal parts spread over it."""
     if len(ids) <= most:
         return np.asarray(ids)
+    parts = max(1, min(parts, most))
     begins = np.linspace(0, len(ids) - most // parts, parts).astype(np.int64)
     return np.concatenate([np.asarray(ids[begin : begin + most // parts]) for begin in begins])

@@ -17,12 +17,14 @@ CUT = 0.8
 """Share of the text that rows of one document show below which it is said that the rest is never read."""
 
 
-def plan_notes(outlook: Outlook, model: ModelConfig, epochs: float, *, spent: float, expected: bool) -> tuple[str, ...]:
-    """Sentences for a run of so many `epochs` that begins after `spent` seconds; `expected`: a result is expected of it."""
+def plan_notes(
+    outlook: Outlook, model: ModelConfig, readings: float, *, spent: float, expected: bool
+) -> tuple[str, ...]:
+    """Sentences for a run of so many `readings` that begins after `spent` seconds; `expected`: a result is expected of it."""
     facts, windows = outlook.facts, outlook.settings.train.windows
     found = way_out(facts.bytes, facts.language) if outlook.fresh else []
-    if epochs > 2 * LITTLE_TEXT_EPOCHS and not expected:
-        found.append(f"Each text will be read about {epochs:.0f} times: text, not time, is the limit here.")
+    if readings > 2 * LITTLE_TEXT_EPOCHS and not expected:
+        found.append(f"Each text will be read about {readings:.0f} times: text, not time, is the limit here.")
     if windows == "documents" and outlook.shown(model) < CUT * facts.train_tokens:
         found.append(
             f"One document a row: of each only the first {model.context_length:,} tokens are read, at most "

@@ -23,6 +23,18 @@ NOTICED = 0.005
 FEWEST_STEPS = 20
 """Steps below which there is no record of a run."""
 
+RECORDED_CONTEXT = 32
+"""The shortest context of a recorded run."""
+
+RECORDED_TOKENS = (256, 4096)
+"""The fewest and the most tokens a step in a recorded run."""
+
+_TURNS_AWAY = {
+    "schedule": {"schedule", "warmup_steps", "cooldown_share", "final_rate_share"},
+    "model": {"n_head", "n_kv_head", "n_inner", "activation", "positions", "rope_theta"},
+}
+"""Settings with which no run was recorded."""
+
 LEAST_BITS = 0.05
 """Bits a byte of n-grams below which a text repeats itself so that there is no record of anything like it."""
 
@@ -90,6 +102,12 @@ class Outlook:
             case "packed":
                 return max(1, -(-tokens // context))
 
+    def readings_per_epoch(self, model: ModelConfig) -> float:
+        """How often an epoch reads the text: sliding windows that overlap do so more than once."""
+        if self.settings.train.windows != "sliding":
+            return 1.0
+        return self.windows_per_epoch(model) * model.context_length / self.facts.train_tokens
+
     def shown(self, model: ModelConfig) -> float:
         """Tokens of the text that an epoch shows: with one document a row, of each only what fits into the context."""
         return min(self.facts.train_tokens, self.windows_per_epoch(model) * model.context_length)
@@ -134,9 +152,17 @@ class Outlook:
 
     def _usual(self, model: ModelConfig) -> bool:
         """Whether the recipe is the plan's own, as in all recorded runs."""
-        asked = wishes(self.settings)
-        turned = {"schedule", "warmup_steps", "cooldown_share", "final_rate_share"} & asked.get("schedule", {}).keys()
-        return model.family == "modern" and model.dropout == 0 and not turned and not asked.get("optimizer")
+        asked, train = wishes(self.settings), self.settings.train
+        turned = any(asked.get(section, {}).keys() & names for section, names in _TURNS_AWAY.items())
+        usual = model.family == "modern" and not model.dropout and not model.attention_dropout and not train.mix
+        return usual and not train.replay and not turned and not asked.get("optimizer") and self._as_recorded(model)
+
+    def _as_recorded(self, model: ModelConfig) -> bool:
+        """Whether a context or a batch that the person set is like those of the recorded runs."""
+        if self.settings.model.context_length is not None and model.context_length < RECORDED_CONTEXT:
+            return False
+        batch = self.settings.train.global_batch_size
+        return batch is None or RECORDED_TOKENS[0] <= batch * model.context_length <= RECORDED_TOKENS[1]
 
     def _case(self, model: ModelConfig, tokens: float) -> Case | None:
         if not self.fresh or self.settings.train.windows != "packed":

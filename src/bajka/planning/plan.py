@@ -17,7 +17,7 @@ from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters
 from bajka.planning.expectation import Expectation
-from bajka.planning.looks import SHARE, plan_looks, readable
+from bajka.planning.looks import SHARE, early_every, plan_looks
 from bajka.planning.machine import (
     Speed,
     compile_pays,
@@ -43,7 +43,7 @@ from bajka.planning.recipe import (
 from bajka.planning.schedule import Schedule, planned_minutes
 from bajka.planning.shape import Choices, CorpusFacts, Judge, choose_shape, imported_shape
 from bajka.planning.telling import expected_lines
-from bajka.planning.wishes import check_batch, check_time
+from bajka.planning.wishes import FEWEST_STEPS, check_batch, check_time
 
 __all__ = ["CorpusFacts", "Plan", "describe", "make_plan", "planned_minutes"]
 
@@ -134,7 +134,7 @@ def make_plan(
     seconds = None if minutes is None else max(1.0, 60 * minutes - spent)
     compile_ = plan_compile(settings, machine, seconds, c)
     optimizer = plan_optimizer(settings, settings.model.family, Choices(), imported=not fresh)
-    speed = Speed(rates, machine, optimizer, compile_, processes)
+    speed = Speed(rates, machine, optimizer, compile_, processes, forced=settings.hardware.compile == "on")
     outlook = Outlook(facts, settings, speed, seconds, fresh=fresh)
     if imported is None:
         model = choose_shape(settings, facts, machine, _judge(outlook, machine), c)
@@ -148,11 +148,15 @@ def make_plan(
     if compile_ and settings.hardware.compile == "auto" and (why := _vain(outlook, model, batch, steps)):
         compile_, c.reasons["compile"] = False, why
         speed = replace(speed, compiled=False)
-    check_time(settings, model.context_length, speed.step_seconds(model, batch), minutes, imported=not fresh)
+    least = _least_seconds(outlook, model, speed, batch, spent)
+    check_time(
+        settings, model.context_length, speed.step_seconds(model, batch), minutes, least=least, imported=not fresh
+    )
     steps = _beside_looks(outlook, model, speed, steps, batch)
     most_epochs = _most_epochs(settings, outlook, epochs := steps * batch / windows_per_epoch, c)
-    model = plan_dropout(settings, model, epochs, c, imported=not fresh)
-    recipe = plan_recipe(settings, model, epochs, steps, c, imported=not fresh)
+    readings = epochs * outlook.readings_per_epoch(model)
+    model = plan_dropout(settings, model, readings, c, imported=not fresh)
+    recipe = plan_recipe(settings, model, readings, steps, c, imported=not fresh)
     average = plan_average(settings, steps, epochs, c)
     fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
     looks = plan_looks(settings, facts, model, speed, steps=steps, batch=batch, in_minutes=minutes is not None, c=c)
@@ -180,7 +184,7 @@ def make_plan(
         expected_memory_bytes=fitted.bytes,
         average=average,
         early_stopping=settings.schedule.early_stopping,
-        early_stopping_every_steps=settings.schedule.early_stopping_every_steps or _early_every(settings, steps),
+        early_stopping_every_steps=settings.schedule.early_stopping_every_steps or early_every(settings, steps),
         gradient_checkpointing=fitted.gradient_checkpointing,
         loss_chunk=fitted.loss_chunk,
         expected_seconds=_seconds(length, spent + training * (1 + looks.share) + speed.compile_seconds(model)),
@@ -188,7 +192,7 @@ def make_plan(
         expected_bits_per_byte=None if expectation is None else expectation.bits_per_byte,
         expectation=expectation,
         reasons=c.reasons,
-        notes=plan_notes(outlook, model, epochs, spent=spent, expected=expectation is not None),
+        notes=plan_notes(outlook, model, readings, spent=spent, expected=expectation is not None),
     )
 
 
@@ -257,6 +261,16 @@ def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, bat
     return max(1, int(tokens / (batch * context)))
 
 
+def _least_seconds(outlook: Outlook, model: ModelConfig, speed: Speed, batch: int, spent: float) -> float:
+    """Seconds of the fewest steps that are worth their time, with all before and beside them; of preparing that took long,
+    which is not done again, half a minute."""
+    looks = plan_looks(
+        outlook.settings, outlook.facts, model, speed, steps=FEWEST_STEPS, batch=batch, in_minutes=True, c=Choices()
+    )
+    steps = FEWEST_STEPS * speed.step_seconds(model, batch) * (1 + looks.share)
+    return min(spent, 30.0) + speed.compile_seconds(model) + LAST_SECONDS + steps
+
+
 def _beside_looks(outlook: Outlook, model: ModelConfig, speed: Speed, steps: int, batch: int) -> int:
     """Steps that are left of so many in a run in minutes whose evaluations cost more than the usual twentieth."""
     whole, a_step = outlook.training_seconds(model), speed.step_seconds(model, batch)
@@ -286,13 +300,8 @@ def _judge(outlook: Outlook, machine: Machine) -> Judge:
     return Judge(
         tokens=None if outlook.seconds is None else outlook.text_tokens,
         shown=outlook.shown,
-        fits=lambda model: fits(model, outlook.speed.optimizer, machine),
+        fits=lambda model: fits(model, outlook.speed.optimizer, machine, outlook.settings),
     )
-
-
-def _early_every(settings: Settings, steps: int) -> int:
-    """Steps between looks for early stopping: they change the run, so they do not depend on a measured speed."""
-    return settings.evaluation.evaluate_every_steps or max(10, readable(steps / 20))
 
 
 def _seconds(minutes: float | None, steps: float) -> float:

@@ -33,6 +33,11 @@ class AveragePlan:
     decay: float
     epochs: int
 
+    @property
+    def copies(self) -> int:
+        """How many times as much memory as the weights themselves it takes."""
+        return {"none": 0, "ema": 1, "epochs": self.epochs}[self.kind]
+
 
 SHORT_RUN_STEPS = 2000
 """Runs of fewer steps take a smaller momentum: a long memory of gradients is worth less than a quick turn."""
@@ -47,19 +52,19 @@ COOLDOWN_SHARE = 0.5
 NO_AVERAGE = AveragePlan("none", 0.0, 2)
 
 
-def plan_dropout(settings: Settings, model: ModelConfig, epochs: float, c: Choices, *, imported: bool) -> ModelConfig:
+def plan_dropout(settings: Settings, model: ModelConfig, readings: float, c: Choices, *, imported: bool) -> ModelConfig:
     """The model with a dropout that fits how often the text is read."""
     planned, reason = 0.0, "none: the text is read only a few times"
-    if epochs > LITTLE_TEXT_EPOCHS:
-        planned = 0.1 if epochs < 4 * LITTLE_TEXT_EPOCHS else 0.2
-        reason = f"the text is read about {epochs:.0f} times"
+    if readings > LITTLE_TEXT_EPOCHS:
+        planned = 0.1 if readings < 4 * LITTLE_TEXT_EPOCHS else 0.2
+        reason = f"the text is read about {readings:.0f} times"
     if imported:
         planned, reason = 0.1, "fine-tuning"
     return model.model_copy(update={"dropout": float(c.take("dropout", settings.model.dropout, planned, reason))})
 
 
 def plan_recipe(
-    settings: Settings, model: ModelConfig, epochs: float, steps: int, c: Choices, *, imported: bool
+    settings: Settings, model: ModelConfig, readings: float, steps: int, c: Choices, *, imported: bool
 ) -> Recipe:
     """Optimizer, peak rates, momentum and decay: gentle for imported weights and for norms after the sum, unless Muon is
     asked for."""
@@ -74,7 +79,7 @@ def plan_recipe(
         planned, why = 2e-3 * (192 / model.n_embd) ** 0.5, "2e-3 at a width of 192, less for wider models"
         if model.family == "gpt1":
             planned, why = planned / 2, f"{why}; half of that for gpt1"
-    decay = 0.1 if epochs > LITTLE_TEXT_EPOCHS else 0.01
+    decay = 0.1 if readings > LITTLE_TEXT_EPOCHS else 0.01
     often = "more when text is read often"
     if name == "muon":
         decay *= 2

@@ -63,6 +63,7 @@ class CorpusFacts:
     bytes_per_token: float = 0.0
     ngrams: tuple[tuple[int, tuple[float, ...]], ...] = ()
     language: str = ""
+    validation_documents: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,10 @@ class Judge:
     fits: Callable[[ModelConfig], bool]
 
 
+YOURS = "you set it"
+"""The reason of what the person set."""
+
+
 class Choices:
     """Collects numbers and their reasons; what the person set wins."""
 
@@ -87,7 +92,7 @@ class Choices:
     def take(self, name: str, wish: Any, planned: Any, reason: str) -> Any:
         """`wish` if there is one, else `planned`; remembers why."""
         if wish is not None:
-            self.reasons[name] = "you set it"
+            self.reasons[name] = YOURS
             return wish
         self.reasons[name] = reason
         return planned
@@ -101,8 +106,12 @@ def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge
     small = [one for one in shapes if parameters(one) <= MOST_WEIGHTS * math.sqrt(facts.bytes)] or shapes[:1]
     fitting = [one for one in small if judge.fits(one)] or shapes[:1]
     model, reason = _taught_by_time(fitting, judge) if judge.tokens else _taught_by_text(fitting, facts)
-    if model is fitting[-1] and model is not shapes[-1]:
+    if len(shapes) == 1:
+        reason = "the only usual shape that agrees with what you set"
+    elif model is fitting[-1] and model is not shapes[-1]:
         reason = "the largest for so little text" if model is small[-1] else "the largest that fits into memory"
+    elif model is shapes[-1]:
+        reason = "the largest of the usual shapes"
     c.take("n_layer", wish.n_layer, model.n_layer, reason)
     c.take("n_embd", wish.n_embd, model.n_embd, reason)
     c.take("n_head", wish.n_head, model.n_head, f"heads of {model.head_dim}")

@@ -12,13 +12,16 @@ from bajka.model import ModelConfig
 from bajka.model.families import feed_forward_width
 from bajka.model.memory import Load, fit
 from bajka.planning.machine import load_of
-from bajka.planning.shape import SHORT_MINUTES
+from bajka.planning.shape import SHORT_MINUTES, YOURS
 
 if TYPE_CHECKING:
     from bajka.planning.plan import Plan
 
 FEWEST_STEPS = 10
 """A run of fewer steps learns nothing worth its time."""
+
+NOTICEABLE = 0.1
+"""Seconds of a step below which it is not the shape that is too large for the minutes, though little else fits into them."""
 
 SMALL_BATCH = 64
 """Sequences up to which a batch may be larger than the text, as in a trial on a few sentences."""
@@ -34,9 +37,11 @@ def check_batch(settings: Settings, batch: int, windows_per_epoch: int) -> None:
         )
 
 
-def check_time(settings: Settings, context: int, step_seconds: float, minutes: float | None, *, imported: bool) -> None:
+def check_time(
+    settings: Settings, context: int, step_seconds: float, minutes: float | None, *, least: float, imported: bool
+) -> None:
     """Raise `SettingsError` when a shape that was set or given, or a batch, makes steps of which ten do not fit into the
-    minutes; `context` is the planned one."""
+    minutes; `least` seconds are what those and all beside them take, `context` is the planned one."""
     model, train = settings.model, settings.train
     asked = [
         f"{name} = {value}"
@@ -44,21 +49,24 @@ def check_time(settings: Settings, context: int, step_seconds: float, minutes: f
             ("n_layer", model.n_layer),
             ("n_embd", model.n_embd),
             ("context_length", model.context_length),
+            ("n_inner", model.n_inner),
+            ("vocab_size", settings.tokenizer.vocab_size),
             ("global_batch_size", train.global_batch_size),
         )
         if value is not None
     ]
     if imported:
         asked.insert(0, "the weights of --from")
-    if minutes is None or not asked or FEWEST_STEPS * step_seconds <= 60 * minutes:
+    blamed = FEWEST_STEPS * step_seconds if step_seconds < NOTICEABLE else least
+    if minutes is None or not asked or blamed <= 60 * minutes:
         return
-    enough = FEWEST_STEPS * step_seconds / 60
+    enough = least / 60
     flags = f"--minutes {math.ceil(10 * enough) / 10 if enough < 10 else math.ceil(enough):g}"
     if model.context_length is None and not imported and minutes < SHORT_MINUTES <= enough:
         flags += f" --context-length {context}"  # a longer run would get a longer one, and longer steps with it
     raise SettingsError(
-        f"minutes = {minutes:g}, but one step with {', '.join(asked)} takes about {step_seconds:,.1f} s here, and fewer than "
-        f"{FEWEST_STEPS} steps teach nothing. Give at least {flags}, or "
+        f"minutes = {minutes:g}, but one step with {', '.join(asked)} takes about {step_seconds:,.2g} s here, and fewer than "
+        f"{FEWEST_STEPS} steps teach nothing (evaluations and all else take time too). Give at least {flags}, or "
         f"{'start from smaller ones' if imported else 'leave that to the plan'}."
     )
 
@@ -79,12 +87,15 @@ def check_fit(plan: Plan, need: int, machine: Machine, *, imported: bool) -> Non
     )
     if imported:
         raise ResourceError(said + "Close other programs, shorten --context-length, or start from smaller weights.")
-    near = nearest_that_fits(m, load_of(m, plan.recipe.optimizer, machine, compiled=plan.compile), machine.memory_bytes)
+    load = load_of(m, plan.recipe.optimizer, machine, compiled=plan.compile, averages=plan.average.copies)
+    near = nearest_that_fits(m, load, machine.memory_bytes)
     if near is None:
         raise ResourceError(said + "Even the smallest shapes do not fit: close other programs.")
-    raise ResourceError(
-        said + f"Nearest that fits: --n-layer {near.n_layer} --n-embd {near.n_embd} --micro-batch-size 1."
-    )
+    flags = f"--n-layer {near.n_layer} --n-embd {near.n_embd}"
+    for name in ("n_head", "n_kv_head", "n_inner"):
+        if getattr(near, name) != getattr(m, name) and plan.reasons.get(name) == YOURS:
+            flags += f" --{name.replace('_', '-')} {getattr(near, name)}"
+    raise ResourceError(said + f"Nearest that fits: {flags} --micro-batch-size 1.")
 
 
 def nearest_that_fits(model: ModelConfig, load: Load, budget: int) -> ModelConfig | None:

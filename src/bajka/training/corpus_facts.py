@@ -33,6 +33,7 @@ def facts_of(
         documents=round(len(data.train.starts) / main),
         bytes=data.validation.bytes + sum(one.train.bytes for one in (data, *others)),
         vocab_size=data.vocab_size,
+        validation_documents=len(data.validation.starts),
         same_book=bool(data.meta.get("split", {}).get("same_book")),
         bytes_per_token=data.validation.bytes_per_token,
         ngrams=ngrams_of(data.train.ids, data.validation, data.vocab_size),

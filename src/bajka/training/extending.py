@@ -10,6 +10,9 @@ from bajka.config import Settings
 from bajka.errors import RunError
 from bajka.planning.plan import Plan
 
+MOST_EVALUATIONS = 20
+"""Of a run whose length was changed."""
+
 
 def check_length(plan: Plan, state: dict[str, Any]) -> None:
     """Raise `RunError` when an unfinished run was given a length that is over; `plan` has the new one."""
@@ -27,6 +30,16 @@ def check_length(plan: Plan, state: dict[str, Any]) -> None:
         )
 
 
+def with_other_length(plan: Plan, settings: Settings) -> Plan:
+    """An unfinished run's plan, with another length in it, expecting what that means; of its result nothing."""
+    steps = plan.schedule.steps
+    if steps is None:
+        assert plan.minutes is not None
+        tokens = 60 * plan.minutes * plan.expected_tokens_per_second
+        steps = int(tokens / (plan.global_batch_size * plan.model.context_length)) or plan.expected_steps
+    return _expecting(plan, min(steps, plan.most_steps or steps), settings)
+
+
 def extended(plan: Plan, state: dict[str, Any], settings: Settings, finished: dict[str, Any]) -> Plan:
     """A finished run's plan with more minutes, steps or epochs, counted from the checkpoint it goes on from; `RunError`
     when it would end before the end that it had. What was expected of the first length is expected no more."""
@@ -41,7 +54,7 @@ def extended(plan: Plan, state: dict[str, Any], settings: Settings, finished: di
             )
         tokens = 60 * wish.minutes * plan.expected_tokens_per_second
         plan = replace(plan, minutes=before + wish.minutes, schedule=replace(plan.schedule, steps=None))
-        return _expecting(plan, step + int(tokens / (plan.global_batch_size * plan.model.context_length)))
+        return _expecting(plan, step + int(tokens / (plan.global_batch_size * plan.model.context_length)), settings)
     more = wish.steps
     if more is None:
         assert wish.epochs is not None
@@ -51,11 +64,23 @@ def extended(plan: Plan, state: dict[str, Any], settings: Settings, finished: di
             f"It goes on from step {step:,}, before the rate fell, and had ended at step {finished['step']:,}: with {more:,} "
             f"more it would become shorter. Give at least --steps {finished['step'] - step}."
         )
-    return _expecting(replace(plan, minutes=None, schedule=replace(plan.schedule, steps=step + more)), step + more)
+    longer = replace(plan, minutes=None, schedule=replace(plan.schedule, steps=step + more))
+    return _expecting(longer, step + more, settings)
 
 
-def _expecting(plan: Plan, steps: int) -> Plan:
-    """The plan of a run of so many steps in all, of whose result nothing is expected."""
+def _expecting(plan: Plan, steps: int, settings: Settings) -> Plan:
+    """The plan of a run of so many steps in all, of whose result nothing is expected; evaluations that nobody set are no
+    more than `MOST_EVALUATIONS`."""
     steps = max(1, steps)
     epochs = plan.expected_epochs * steps / max(1, plan.expected_steps)
-    return replace(plan, expected_steps=steps, expected_epochs=epochs, expected_bits_per_byte=None, expectation=None)
+    every = plan.evaluate_every_steps
+    if settings.evaluation.evaluate_every_steps is None:
+        every = max(every, -(-steps // MOST_EVALUATIONS))
+    return replace(
+        plan,
+        expected_steps=steps,
+        expected_epochs=epochs,
+        expected_bits_per_byte=None,
+        expectation=None,
+        evaluate_every_steps=every,
+    )

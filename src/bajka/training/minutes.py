@@ -185,6 +185,13 @@ def seconds_left(session: Session, cooldown: Cooldown) -> float:
     return rhythm(session).seconds(session.pace, step, max(0, cooldown.end - step))
 
 
+def save_seconds(session: Session) -> float:
+    """Seconds between saves; where nobody set them, saves of a large model are so far apart that they take a fiftieth."""
+    saving = session.settings.train
+    wait = 60 * saving.save_every_minutes
+    return wait if "save_every_minutes" in saving.model_fields_set else max(wait, 50 * session.pace.usual("saves"))
+
+
 def rhythm(session: Session) -> Rhythm:
     """How often a session does what."""
     saving = session.settings.train
@@ -192,6 +199,6 @@ def rhythm(session: Session) -> Rhythm:
     return Rhythm(
         session.plan.evaluate_every_steps,
         save=saving.save_every_steps,
-        save_seconds=60 * saving.save_every_minutes,
+        save_seconds=save_seconds(session),
         look=min(looking, default=None),
     )

@@ -30,7 +30,7 @@ from bajka.settings import shell_word, wishes
 from bajka.tokenizer import Tokenizer
 from bajka.training.average import Average
 from bajka.training.clock import Clock
-from bajka.training.extending import check_length, extended
+from bajka.training.extending import check_length, extended, with_other_length
 from bajka.training.inputs import Inputs
 from bajka.training.life import Life, comparable, resumed_settings
 from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
@@ -178,6 +178,12 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     plan = resumed_settings(Plan.from_dict(document["plan"]), settings, life)
     if life.new_length and not extends:
         check_length(plan, state)
+        plan = with_other_length(plan, settings)
+        if plan.minutes is not None and plan.expected_steps == plan.most_steps:
+            log.say(
+                f"It ends at step {plan.most_steps:,}, when the text was read {plan.most_epochs:g} times, though time may be "
+                "left: --most-epochs N for more."
+            )
     if extends:
         if "most_epochs" not in life.changed:  # what ended it before does not end it again
             plan = replace(plan, most_epochs=None)

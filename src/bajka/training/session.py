@@ -18,7 +18,7 @@ from bajka.settings import shell_word
 from bajka.training.clock import Clock, Pace
 from bajka.training.inputs import Inputs
 from bajka.training.look import Losses, losses_of, samples, validation_loss
-from bajka.training.minutes import keep_to_minutes
+from bajka.training.minutes import keep_to_minutes, save_seconds
 from bajka.training.mixed import batches_of
 from bajka.training.pulse import Pulse
 from bajka.training.saving import check_disk, keep_as_best, save
@@ -192,7 +192,7 @@ class Session:
         every = self.settings.train.save_every_steps
         if every is not None:
             return step % every == 0
-        due = self.clock.seconds() - self._saved_at >= 60 * self.settings.train.save_every_minutes
+        due = self.clock.seconds() - self._saved_at >= save_seconds(self)
         return bool(self.world.agree(int(due)))
 
     def _save(self, *, before_cooldown: bool = False) -> None:
