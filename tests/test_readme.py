@@ -50,6 +50,33 @@ def test_the_python_of_the_readme_works(tmp_path: Path, monkeypatch: pytest.Monk
     exec(compile(code[1].replace("minutes=5", smaller), "README.md", "exec"), {})
 
 
+def test_the_python_of_its_own_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+    tales = "".join(f"{n}. Once upon a time there was a fox. It sang.\n\n" for n in range(600))
+    for name in ("texts/tales.txt", "a.txt", "poems/b.txt", "other.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{name}\n\n{tales}", encoding="utf-8")
+    (tmp_path / "more.txt").write_text("The sea and the boat.\n" * 200, encoding="utf-8")
+    smaller = {"n_layer": 1, "n_embd": 32, "n_head": 2, "context_length": 32, "vocab_size": 300}
+    lines = "\n".join(f"{name} = {value}" for name, value in smaller.items() if name != "vocab_size")
+    (tmp_path / "mine.toml").write_text(
+        f'[corpus]\ntexts = ["texts"]\n[schedule]\nsteps = 2\n[tokenizer]\nvocab_size = 300\n[model]\n{lines}\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL))
+    tiny = ", ".join(f"{name}={value}" for name, value in smaller.items())
+    for typed, tried in (
+        ("minutes=5", f"steps=3, {tiny}"),
+        ("steps=500, n_embd=128", f"steps=3, {tiny}"),
+        ("steps=200", "steps=2"),
+        ('add="more.txt"', 'add="more.txt", steps=2'),
+    ):
+        assert typed in code
+        code = code.replace(typed, tried)
+    exec(compile(code, "docs/python.md", "exec"), {})
+    assert {path.name for path in (tmp_path / "runs").iterdir()} >= {"texts", "mine", "mine-2"}
+
+
 def test_the_makefile_has_the_two_commands() -> None:
     makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
     for target in ("demo", "test"):

@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import bajka
 from bajka.errors import RunError, SettingsError
-from tiny_runs import tales_file, train_tiny
+from bajka.watching.view import SilentView
+from tiny_runs import TINY, tales_file, train_tiny
+
+GIVEN = ("n_layer", "n_embd", "n_head", "vocab_size", "context_length")
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +41,56 @@ def test_the_prompt_is_continued_and_the_same_seed_gives_the_same_text(run: bajk
     texts = [run.generate("Once upon", max_new_tokens=12, temperature=1.0, seed=seed) for seed in (1, 1, 2)]
     assert all(text.startswith("Once upon") and len(text) > len("Once upon") for text in texts)
     assert texts[0] == texts[1] != texts[2]
+
+
+def test_without_a_seed_each_call_draws_one_and_tells_it(run: bajka.Run) -> None:
+    first, second = (run.write("Once", max_new_tokens=30, temperature=2.0)[0] for _ in range(2))
+    assert first.text != second.text
+    again = run.write(iter(["Once"]), max_new_tokens=np.int64(30), temperature=2.0, top_k=None, seed=first.seed)
+    assert again[0].text == first.text
+
+
+def test_a_way_of_writing_that_there_is_not_is_a_sentence(run: bajka.Run) -> None:
+    with pytest.raises(SettingsError, match=r"no way of writing called max_tokens\. There are max_new_tokens, temp"):
+        run.generate("Once", max_tokens=5)
+
+
+def test_a_run_that_is_not_here_any_more_has_no_empty_numbers(
+    run: bajka.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.path.parent)
+    here = bajka.open_run("tales")
+    assert here.metrics == run.metrics
+    assert here.samples
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="tales is not here"):
+        _ = here.metrics
+
+
+def test_paths_pages_and_settings_are_taken_as_they_come(tmp_path: Path) -> None:
+    texts = tales_file(tmp_path)
+    page = tmp_path / "page.toml"
+    page.write_text(f"[corpus]\ntexts = ['{texts}']\n[schedule]\nsteps = 5\n[model]\nn_layer = 1\n")
+    first = train_tiny(texts, steps=1, out=tmp_path / "a")
+    second = train_tiny(texts, steps=1, out=tmp_path / "b", from_model=first.path, **dict.fromkeys(GIVEN))
+    assert second.settings.train.from_model == str(first.path)
+    longer = bajka.train(second.path, settings=bajka.Settings(schedule={"steps": 3}), view=SilentView())
+    assert longer.plan["finished"]["step"] > 1
+    asked = {name: value for name, value in TINY.items() if name != "n_layer"}
+    paged = bajka.train(page, out=tmp_path / "c", view=SilentView(), **asked)
+    assert (paged.plan["finished"]["step"], paged.settings.model.n_layer) == (5, 1)
+    assert bajka.load_settings(page).schedule.steps == 5
+
+
+def test_a_training_leaves_torch_as_it_was(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    train_tiny(tales_file(tmp_path), steps=2, out=str(tmp_path / "x"), dropout=0.1, threads=1, deterministic=True)
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.get_num_threads() == before
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_greedy_writing_needs_no_seed(run: bajka.Run) -> None:

@@ -22,33 +22,38 @@
     print(run.generate("Alice was", max_new_tokens=40, temperature=0))
     print(run.evaluate().bits_per_byte)
 
-`bajka.training.steps` is the bare training loop. Nothing heavy is imported until one of these names is used.
+`from bajka.training.steps import steps` is the bare training loop. Nothing heavy is imported until one of these names is used.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bajka import errors
+    from bajka.config import Settings
     from bajka.run import Run, open_run
+    from bajka.settings import load_settings
     from bajka.training.train import train
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "open_run", "train"]
+__all__ = ["Run", "Settings", "__version__", "errors", "load_settings", "open_run", "train"]
+_HOMES = {
+    "train": "training.train",
+    "Run": "run",
+    "open_run": "run",
+    "Settings": "config",
+    "load_settings": "settings",
+    "errors": "",
+    "training": "",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import torch only when it is needed."""
-    if name == "train":
-        from bajka.training.train import train
-
-        return train
-    if name in ("Run", "open_run"):
-        import bajka.run
-
-        return getattr(bajka.run, name)
-    if name == "training":
-        import bajka.training
-
-        return bajka.training
-    raise AttributeError(f"module 'bajka' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bajka' has no attribute {name!r}")
+    home = _HOMES[name]
+    module = importlib.import_module(f"bajka.{home or name}")
+    return getattr(module, name) if home else module

@@ -9,6 +9,8 @@ import platform
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +79,22 @@ def use_processors(threads: int | None = None, *, system: Path = Path("/")) -> N
         threads = most
     if threads is not None:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def torch_as_before() -> Iterator[None]:
+    """Torch's threads, random numbers and determinism are afterwards what they were: others use it in this process too."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    cpu, gpus = torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict, warn_only=only_warns)
+        torch.set_rng_state(cpu)
+        if gpus:
+            torch.cuda.set_rng_state_all(gpus)
 
 
 def keep_freed_memory() -> None:

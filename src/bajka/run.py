@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from typing import Any, Literal
 from bajka.checkpoint.model_folder import LoadedModel, open_model
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
-from bajka.errors import SettingsError
+from bajka.errors import RunError, SettingsError
 from bajka.evaluation.evaluate import evaluate_model
 from bajka.evaluation.loss import Loss
 from bajka.generation.sampling import Sampling
@@ -18,9 +19,9 @@ from bajka.generation.write import Text, clamp, generate
 
 
 class Run:
-    """A run on disk. The model is loaded when it is first needed, on the CPU or on `device`."""
+    """A run on disk. The model is loaded when it is first needed, on `device` ("auto": a GPU if there is one)."""
 
-    def __init__(self, folder: RunFolder, *, device: str = "cpu") -> None:
+    def __init__(self, folder: RunFolder, *, device: str = "auto") -> None:
         self.folder, self.device = folder, device
 
     @property
@@ -41,7 +42,18 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """Every line of metrics.jsonl, in order of steps."""
-        return self.folder.metrics()
+        return self._there().metrics()
+
+    @property
+    def samples(self) -> list[dict[str, Any]]:
+        """Every line of samples.jsonl: what was written at each evaluation."""
+        return self._there().samples()
+
+    def _there(self) -> RunFolder:
+        """The folder; raises `RunError` when it is gone, as after a change of the current folder."""
+        if not self.folder.config_file.is_file():
+            raise RunError(f"{self.path} is not here (the current folder is {Path.cwd()}).")
+        return self.folder
 
     @cached_property
     def loaded(self) -> LoadedModel:
@@ -53,7 +65,7 @@ class Run:
 
         `fields` are conditions of a model trained with a template: `{"title": "The Iron Fox", "genre": "horror"}`.
         `sampling` are the fields of `bajka.generation.sampling.Sampling`: `max_new_tokens=40, temperature=0, seed=1`; what
-        is left out is as the run writes its samples.
+        is left out or None is as the run writes its samples, but each call draws a seed of its own.
         """
         if "n" in sampling:
             raise SettingsError("generate gives one text: write([prompt], n=3) gives several.")
@@ -62,24 +74,36 @@ class Run:
     def write(
         self, prompts: str | Sequence[str], *, n: int = 1, fields: Mapping[str, str] | None = None, **sampling: Any
     ) -> list[Text]:
-        """`n` texts for each prompt, in order, with their ids and why each ended; `sampling` as in `generate`."""
-        prompts = [prompts] if isinstance(prompts, str) else prompts
+        """`n` texts for each prompt, in order, with their ids, their seed and why each ended; `sampling` as in `generate`."""
+        prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+        wished = {name: value for name, value in sampling.items() if value is not None}
+        if unknown := wished.keys() - Sampling.__dataclass_fields__.keys():
+            known = ", ".join(Sampling.__dataclass_fields__)
+            raise SettingsError(f"There is no way of writing called {min(unknown)}. There are {known}.")
+        wished.setdefault("seed", random.SystemRandom().randrange(2**31))
         options, _ = clamp(
-            Sampling(**(self.settings.sample.sampling | sampling)), vocab_size=self.loaded.tokenizer.vocab_size
+            Sampling(**(self.settings.sample.sampling | wished)), vocab_size=self.loaded.tokenizer.vocab_size
         )
         return generate(self.loaded.model, self.loaded.tokenizer, prompts, n=n, fields=fields, sampling=options)
 
     def evaluate(
-        self, texts: str | Path | Sequence[str] = (), *, part: Literal["validation", "test"] = "validation"
+        self,
+        texts: str | Path | Sequence[str | Path] = (),
+        *,
+        part: Literal["validation", "test"] = "validation",
+        say: Callable[[str], None] = print,
     ) -> Loss:
-        """Loss, perplexity, bits per byte and per letter on files or folders, or on a held-out part of the run."""
-        texts = [str(texts)] if isinstance(texts, str | Path) else texts
-        return evaluate_model(self.loaded, texts, part=part)
+        """Loss, perplexity, bits per byte and per letter on files or folders, or on a held-out part of the run.
+
+        `say` is told what was read of texts, and what was not.
+        """
+        named = [texts] if isinstance(texts, str | Path) else texts
+        return evaluate_model(self.loaded, [str(one) for one in named], part=part, say=say)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
 
-def open_run(path: str | Path, *, device: str = "cpu") -> Run:
+def open_run(path: str | Path, *, device: str = "auto") -> Run:
     """The run in the folder `path`; raises `RunError` when there is none."""
     return Run(RunFolder.open(path), device=device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +29,10 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` for values that mean nothing."""
+        """Raise `SettingsError` for values that mean nothing; whole numbers of numpy are taken as Python's."""
+        for name in ("max_new_tokens", "top_k", "seed"):
+            if hasattr(value := getattr(self, name), "__index__"):
+                object.__setattr__(self, name, operator.index(value))
         checks = [
             (
                 "max_new_tokens",

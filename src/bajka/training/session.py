@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import torch
+
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
 from bajka.distributed import World
@@ -60,6 +62,10 @@ class Session:
     def go(self) -> None:
         """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes."""
         check_disk(self)
+        if self.plan.compile:
+            torch.compiler.reset()  # what earlier runs in this process compiled counts against a limit
+        if self.machine.kind == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.machine.device)
         speaks = self.world.speaks
         trackers = open_trackers(self.run, step=self.state.step, say=self.log.say) if speaks else None
         self.record = Record(self.run, trackers, warn=self.log.say)

@@ -1,7 +1,7 @@
 """The loop: `steps` yields one `StepReport` per optimizer update and does nothing else. The caller prints, evaluates,
 samples, saves and stops.
 
-    state = TrainingState.new(model, recipe, schedule, machine)
+    state = TrainingState.new(model, recipe, machine)
     for report in steps(state, batches, schedule=schedule, machine=machine, ...):
         print(report.step, report.loss)
 

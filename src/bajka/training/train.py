@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from bajka.checkpoint.checkpoint import remove_old
 from bajka.config import Settings
 from bajka.distributed import join_world, network_warning
 from bajka.errors import DiskError, Interrupted, SettingsError
+from bajka.hardware import torch_as_before
+from bajka.paths import typed
 from bajka.run import Run, open_run
-from bajka.settings import settings_with
+from bajka.settings import load_settings, settings_with
+from bajka.settings import wishes as settings_wishes
 from bajka.training.clock import Clock
 from bajka.training.life import find_run, with_more_text
 from bajka.training.opening import open_session
@@ -34,24 +38,38 @@ def train(
     view: View | None = None,
     clock: Clock | None = None,
     name: str | None = None,
-    add: Sequence[str | Path] = (),
+    add: str | Path | Sequence[str | Path] = (),
     **wishes: Any,
 ) -> Run:
     """Train a model on `texts` (files and folders), or go on with a run given by its folder; returns the finished run.
 
     With `add`, `texts` is a run: a new run begins from its weights, with its tokenizer, on its texts and these.
 
-    `wishes` are settings by their flat names (`minutes=5`, `n_layer=4`, `out="runs/mine"`), on top of `settings`. Blocks
-    until the end; progress goes to `view` (default: the terminal). The same call again continues an unfinished run.
+    `texts` may be a settings page (.toml) too. `wishes` are settings by their flat names (`minutes=5`, `n_layer=4`,
+    `out="runs/mine"`), on top of `settings`. Blocks until the end; progress goes to `view` (default: the terminal). The same
+    call again continues an unfinished run. Threads, random numbers and determinism of torch are afterwards as they were.
     Raises `bajka.errors.BajkaError`: `Interrupted` after a signal, with everything saved.
     """
     clock = clock or Clock()
+    wishes = _given(settings) | {one: _plain(value) for one, value in wishes.items()}
     if add:
-        settings, texts = _grown(texts, add), None
+        wishes.pop("texts", None)
+        settings, texts = _grown(texts, [add] if isinstance(add, str | Path) else add), None
+    elif isinstance(texts, str | Path) and str(texts).endswith(".toml"):
+        settings, name, texts = load_settings(typed(texts)), name or Path(texts).stem, None
     if texts is not None:
         wishes["texts"] = [str(texts)] if isinstance(texts, str | Path) else [str(one) for one in texts]
     wanted = settings_with(settings, **wishes)
+    try:
+        return _train(wanted, wishes, view, clock, name)
+    except Interrupted as stopped:
+        raise stopped.with_traceback(None) from None  # a notebook keeps the last one, and with it model and optimizer
+
+
+def _train(wanted: Settings, wishes: Mapping[str, Any], view: View | None, clock: Clock, name: str | None) -> Run:
+    """`train`, with everything that was asked for in its place."""
     with ExitStack() as stack:
+        stack.enter_context(torch_as_before())
         world = stack.enter_context(join_world())
         view = lasting(view or ConsoleView()) if world.speaks else SilentView()
         stack.callback(view.close)
@@ -65,6 +83,17 @@ def train(
         if life.state != "finished":
             _go(open_session(life, log, clock, world))
     return open_run(life.run.path)
+
+
+def _given(settings: Settings | None) -> dict[str, Any]:
+    """What was set in `settings`, by flat names."""
+    sections = {} if settings is None else settings_wishes(settings)
+    return {name: value for section in sections.values() for name, value in section.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A path as a setting can hold it."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def _grown(texts: str | Path | list[str | Path] | None, add: Sequence[str | Path]) -> Settings:
