@@ -488,8 +488,9 @@ def test_what_was_planned_is_named_when_it_cannot_change(finished: bajka.Run) ->
 
 def test_another_machine_is_written_down_and_its_speed_is_not_known(finished: bajka.Run) -> None:
     watcher = Watcher()
-    run = go_on(finished.path, watcher, steps=8, threads=torch.get_num_threads() + 1)
-    assert run.plan["machine"]["threads"] == torch.get_num_threads()
+    threads = torch.get_num_threads() + 1
+    run = go_on(finished.path, watcher, steps=8, threads=threads)
+    assert run.plan["machine"]["threads"] == threads
     assert "tokens a second (planned" not in watcher.text
 
 

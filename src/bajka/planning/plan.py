@@ -148,9 +148,14 @@ def make_plan(
     if compile_ and settings.hardware.compile == "auto" and (why := _vain(outlook, model, batch, steps)):
         compile_, c.reasons["compile"] = False, why
         speed = replace(speed, compiled=False)
-    least = _least_seconds(outlook, model, speed, batch, spent)
     check_time(
-        settings, model.context_length, speed.step_seconds(model, batch), minutes, least=least, imported=not fresh
+        settings,
+        model.context_length,
+        speed.step_seconds(model, batch),
+        minutes,
+        least=_least_seconds(outlook, model, speed, batch),
+        more=min(spent, 30.0) + speed.compile_seconds(model) + LAST_SECONDS,  # of long preparing, half a minute
+        imported=not fresh,
     )
     steps = _beside_looks(outlook, model, speed, steps, batch)
     most_epochs = _most_epochs(settings, outlook, epochs := steps * batch / windows_per_epoch, c)
@@ -261,14 +266,12 @@ def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, bat
     return max(1, int(tokens / (batch * context)))
 
 
-def _least_seconds(outlook: Outlook, model: ModelConfig, speed: Speed, batch: int, spent: float) -> float:
-    """Seconds of the fewest steps that are worth their time, with all before and beside them; of preparing that took long,
-    which is not done again, half a minute."""
+def _least_seconds(outlook: Outlook, model: ModelConfig, speed: Speed, batch: int) -> float:
+    """Seconds of the fewest steps that are worth their time, with their evaluations."""
     looks = plan_looks(
         outlook.settings, outlook.facts, model, speed, steps=FEWEST_STEPS, batch=batch, in_minutes=True, c=Choices()
     )
-    steps = FEWEST_STEPS * speed.step_seconds(model, batch) * (1 + looks.share)
-    return min(spent, 30.0) + speed.compile_seconds(model) + LAST_SECONDS + steps
+    return FEWEST_STEPS * speed.step_seconds(model, batch) * (1 + looks.share)
 
 
 def _beside_looks(outlook: Outlook, model: ModelConfig, speed: Speed, steps: int, batch: int) -> int:

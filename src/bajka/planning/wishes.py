@@ -38,10 +38,18 @@ def check_batch(settings: Settings, batch: int, windows_per_epoch: int) -> None:
 
 
 def check_time(
-    settings: Settings, context: int, step_seconds: float, minutes: float | None, *, least: float, imported: bool
+    settings: Settings,
+    context: int,
+    step_seconds: float,
+    minutes: float | None,
+    *,
+    least: float,
+    more: float,
+    imported: bool,
 ) -> None:
     """Raise `SettingsError` when a shape that was set or given, or a batch, makes steps of which ten do not fit into the
-    minutes; `least` seconds are what those and all beside them take, `context` is the planned one."""
+    minutes; `least` seconds are what those take with the evaluations beside them, `more` what else does; `context` is the
+    planned one."""
     model, train = settings.model, settings.train
     asked = [
         f"{name} = {value}"
@@ -60,7 +68,7 @@ def check_time(
     blamed = FEWEST_STEPS * step_seconds if step_seconds < NOTICEABLE else least
     if minutes is None or not asked or blamed <= 60 * minutes:
         return
-    enough = least / 60
+    enough = (blamed + more) / 60
     flags = f"--minutes {math.ceil(10 * enough) / 10 if enough < 10 else math.ceil(enough):g}"
     if model.context_length is None and not imported and minutes < SHORT_MINUTES <= enough:
         flags += f" --context-length {context}"  # a longer run would get a longer one, and longer steps with it
