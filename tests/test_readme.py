@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -75,6 +76,15 @@ def test_the_python_of_its_own_page_works(tmp_path: Path, monkeypatch: pytest.Mo
         code = code.replace(typed, tried)
     exec(compile(code, "docs/python.md", "exec"), {})
     assert {path.name for path in (tmp_path / "runs").iterdir()} >= {"texts", "mine", "mine-2"}
+
+
+def test_every_name_of_the_table_of_commands_is_there() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+    named = re.findall(r"bajka(?:\.\w+)+(?=[(`])", page.partition("| command |")[2])
+    assert len(named) > 12
+    for name in named:
+        module, _, last = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), last), name
 
 
 def test_the_makefile_has_the_two_commands() -> None:

@@ -11,6 +11,7 @@ import torch
 
 import bajka
 from bajka.errors import RunError, SettingsError
+from bajka.hardware import torch_as_before
 from bajka.watching.view import SilentView
 from tiny_runs import TINY, tales_file, train_tiny
 
@@ -74,6 +75,10 @@ def test_paths_pages_and_settings_are_taken_as_they_come(tmp_path: Path) -> None
     first = train_tiny(texts, steps=1, out=tmp_path / "a")
     second = train_tiny(texts, steps=1, out=tmp_path / "b", from_model=first.path, **dict.fromkeys(GIVEN))
     assert second.settings.train.from_model == str(first.path)
+    page_and_more = bajka.Settings(schedule={"minutes": 5})
+    assert train_tiny(texts, settings=page_and_more, steps=1, out=tmp_path / "a").path == first.path  # one length
+    with pytest.raises(SettingsError, match="or settings, not both"):
+        bajka.train(page, settings=page_and_more)
     longer = bajka.train(second.path, settings=bajka.Settings(schedule={"steps": 3}), view=SilentView())
     assert longer.plan["finished"]["step"] > 1
     asked = {name: value for name, value in TINY.items() if name != "n_layer"}
@@ -87,9 +92,11 @@ def test_a_training_leaves_torch_as_it_was(tmp_path: Path) -> None:
     torch.manual_seed(7)
     expected = torch.rand(1)
     torch.manual_seed(7)
-    train_tiny(tales_file(tmp_path), steps=2, out=str(tmp_path / "x"), dropout=0.1, threads=1, deterministic=True)
+    train_tiny(tales_file(tmp_path), steps=2, out=str(tmp_path / "x"), dropout=0.1, threads=1)
     assert torch.equal(torch.rand(1), expected)
     assert torch.get_num_threads() == before
+    with torch_as_before():
+        torch.use_deterministic_algorithms(True)  # as on a GPU with --deterministic
     assert not torch.are_deterministic_algorithms_enabled()
 
 

@@ -86,7 +86,8 @@ def torch_as_before() -> Iterator[None]:
     """Torch's threads, random numbers and determinism are afterwards what they were: others use it in this process too."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
-    cpu, gpus = torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    cpu, seed = torch.get_rng_state(), torch.initial_seed()
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     try:
         yield
     finally:
@@ -95,6 +96,8 @@ def torch_as_before() -> Iterator[None]:
         torch.set_rng_state(cpu)
         if gpus:
             torch.cuda.set_rng_state_all(gpus)
+        else:
+            torch.cuda.manual_seed_all(seed)  # what they would have begun with
 
 
 def keep_freed_memory() -> None:

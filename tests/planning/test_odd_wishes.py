@@ -107,6 +107,21 @@ def test_weights_too_large_for_the_minutes_are_refused_with_minutes_that_do() ->
     assert plan.expected_steps >= 8
 
 
+def test_a_shape_is_not_refused_for_evaluations_that_were_set() -> None:
+    assert plan_of(MUCH, n_layer=8, n_embd=512, evaluation_windows=3000, minutes=3).evaluation_windows == 3000
+
+
+def test_windows_that_were_set_are_judged_more_than_twice_where_that_is_not_dear() -> None:
+    plan = plan_of(MUCH, evaluation_windows=64, minutes=10)
+    assert plan.expected_steps / plan.evaluate_every_steps > 1.9
+    assert plan.evaluation_share <= 0.1
+
+
+def test_a_page_with_the_plans_own_heads_expects_the_same() -> None:
+    own = plan_of(minutes=5).model
+    assert plan_of(minutes=5, n_head=own.n_head, n_inner=own.n_inner).expectation is not None
+
+
 def test_a_shape_is_refused_for_what_else_makes_its_steps_slow() -> None:
     with pytest.raises(SettingsError, match="one step with n_inner = 65536 takes about"):
         plan_of(MUCH, n_inner=65_536, minutes=0.2)

@@ -319,6 +319,18 @@ def test_processes_share_the_work_of_a_step() -> None:
     assert 2 < four.expected_tokens_per_second / alone.expected_tokens_per_second <= 4
 
 
+def test_the_evaluations_of_many_processes_take_no_more_of_the_shorter_time() -> None:
+    gpu, much = replace(MACHINE, device="cuda:0"), replace(TEXT, train_tokens=30_000_000, validation_tokens=1_000_000)
+    assert make_plan(settings_with(minutes=5), much, gpu, rates=RATES, processes=4).evaluation_share < 0.07
+
+
+def test_more_rows_at_once_than_a_batch_has_choose_no_smaller_shape() -> None:
+    little = replace(MACHINE, memory_bytes=2 << 30)
+    much = replace(TEXT, train_tokens=30_000_000, bytes=100_000_000)
+    shapes = {plan_of(much, machine=little, minutes=60, micro_batch_size=rows).model for rows in (1, 256)}
+    assert len(shapes) == 1
+
+
 def test_a_machine_that_was_busy_while_it_was_measured_is_told() -> None:
     busy = RATES.measured_for(1.0, 0.65)
     said = make_plan(settings_with(minutes=2), TEXT, MACHINE, rates=busy).notes

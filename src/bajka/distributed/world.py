@@ -165,6 +165,8 @@ def _meet() -> Peers:
     store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
+    if backend != "gloo" and hasattr(store, "clone"):
+        store = store.clone()  # of its own connection: NCCL may wait at the other one for a minute
     return Peers(store, rank, size)
 
 

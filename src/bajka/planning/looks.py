@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from bajka.config import Settings
 from bajka.model import ModelConfig
 from bajka.model.estimate import parameters
+from bajka.paths import holds, typed
 from bajka.planning.machine import Speed
 from bajka.planning.shape import Choices, CorpusFacts
 
@@ -68,11 +69,15 @@ def plan_looks(
         often, windows = _affordable(SHARE * seconds, cost, *_asked(settings, steps, whole))
         every = max(1, -(-steps // (often - 1)))
     else:
-        paid = SHARE * steps * batch / _FORWARD / _OFTEN[0] / (1 + _SAMPLE_SHARE)
+        paid = SHARE * steps * batch / _FORWARD / (_OFTEN[0] * (cost.sets + _SAMPLE_SHARE) + cost.looks)
         windows, every = min(whole, max(_LEAST, int(paid))), max(10, readable(steps / _OFTEN[0]))
     windows = _windows(wish.evaluation_windows, windows, whole, c)
     times = steps // every + 1
-    cheap = cost.of(times + in_minutes, windows) <= 1.1 * SHARE * seconds
+    if in_minutes:
+        cheap = cost.of(times + 1, windows) <= 1.1 * SHARE * seconds
+    else:
+        judged = times * (cost.sets * windows + sample_windows(windows)) + cost.looks * windows
+        cheap = _FORWARD * judged <= 1.1 * SHARE * steps * batch
     price = "which costs at most a twentieth of it" if cheap else "the fewest that show a curve"
     every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, f"about {times} times a run, {price}")
     first = math.ceil(FIRST_LOOK_SECONDS / a_step)
@@ -113,7 +118,8 @@ def _sets(settings: Settings) -> int:
     """How many times as many validation windows as planned an evaluation judges: further texts, what was learned before, and
     an average of the weights."""
     train, averaged = settings.train, settings.schedule.average not in (None, "none")
-    return 1 + len(train.mix) + len(train.validate_on) + bool(train.from_model) + averaged
+    earlier = train.from_model is not None and holds(typed(train.from_model), "plan.json")
+    return 1 + len(train.mix) + len(train.validate_on) + earlier + averaged
 
 
 def _looks(settings: Settings, steps: int) -> int:
@@ -165,7 +171,8 @@ def _affordable(budget: float, cost: _Cost, often: int | None, windows: int | No
     asked for of the two decides the other."""
     choices = _OFTEN if often is None else (max(2, often),)
     if windows is not None:
-        return next((one for one in choices if cost.windows(one, budget) >= windows), min(choices[-1], 2)), windows
+        tries = [*((one, budget) for one in choices), *((one, 2 * budget) for one in (choices[-1], 3))]
+        return next((one for one, paid in tries if cost.windows(one, paid) >= windows), min(choices[-1], 2)), windows
     for one in choices:
         found = cost.windows(one, budget)
         if found >= min(cost.whole, _FEW):

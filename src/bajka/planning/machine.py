@@ -189,11 +189,12 @@ def plan_memory(
     return found
 
 
-def fits(model: ModelConfig, optimizer: OptimizerName, machine: Machine, settings: Settings) -> bool:
-    """Whether a step of this shape, with as many sequences at once as were set or else one, stays within the memory budget."""
+def fits(model: ModelConfig, optimizer: OptimizerName, machine: Machine, settings: Settings, batch: int) -> bool:
+    """Whether a step of this shape on so large a batch, with as many sequences at once as were set or else one, stays within
+    the memory budget."""
     wish, s, budget = settings.train, settings.schedule, memory_budget(machine)
     average = AveragePlan(s.average or "none", 0.0, s.average_epochs)
-    rows = min(wish.micro_batch_size or 1, wish.global_batch_size or wish.micro_batch_size or 1)
+    rows = min(wish.micro_batch_size or 1, batch)
     found = fit(
         model,
         load_of(model, optimizer, machine, compiled=False, averages=average.copies),

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from bajka.config import Settings
 from bajka.model import ModelConfig
+from bajka.model.families import feed_forward_width
 from bajka.planning.expectation import Case, Expectation, case_of, evidence, expected_bits
 from bajka.planning.looks import SHARE
 from bajka.planning.machine import USUAL_TOKENS, Speed, plan_batch
-from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, READINGS, CorpusFacts
+from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, READINGS, CorpusFacts, usual_heads
 from bajka.settings import wishes
 
 LAST_SECONDS = 2.0
@@ -31,7 +32,7 @@ RECORDED_TOKENS = (256, 4096)
 
 _TURNS_AWAY = {
     "schedule": {"schedule", "warmup_steps", "cooldown_share", "final_rate_share"},
-    "model": {"n_head", "n_kv_head", "n_inner", "activation", "positions", "rope_theta"},
+    "model": {"activation", "positions", "rope_theta"},
 }
 """Settings with which no run was recorded."""
 
@@ -124,6 +125,10 @@ class Outlook:
             return tokens
         return min(tokens, self.most_epochs * self.windows_per_epoch(model) * model.context_length)
 
+    def sequences(self, model: ModelConfig) -> int:
+        """Sequences of a step of the run."""
+        return self._sequences(model, self.seen(model) or USUAL_TOKENS)
+
     def _sequences(self, model: ModelConfig, tokens: float) -> int:
         """Sequences of a step in a run that sees so many tokens, which in turn depend on the steps a little."""
         windows = self.windows_per_epoch(model)
@@ -158,7 +163,11 @@ class Outlook:
         return usual and not train.replay and not turned and not asked.get("optimizer") and self._as_recorded(model)
 
     def _as_recorded(self, model: ModelConfig) -> bool:
-        """Whether a context or a batch that the person set is like those of the recorded runs."""
+        """Whether what the person set of heads, inner width, context and batch is like those of the recorded runs."""
+        inner = feed_forward_width(model.family, model.n_embd)
+        heads = usual_heads(model.n_embd)
+        if (model.n_head, model.n_kv_head, model.n_inner) != (heads, heads, inner):
+            return False
         if self.settings.model.context_length is not None and model.context_length < RECORDED_CONTEXT:
             return False
         batch = self.settings.train.global_batch_size

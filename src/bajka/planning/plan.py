@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from bajka.config import Settings
+from bajka.config import EvaluationSettings, Settings
 from bajka.errors import DamagedFileError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
@@ -268,8 +268,9 @@ def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, bat
 
 def _least_seconds(outlook: Outlook, model: ModelConfig, speed: Speed, batch: int) -> float:
     """Seconds of the fewest steps that are worth their time, with their evaluations."""
+    plain = outlook.settings.model_copy(update={"evaluation": EvaluationSettings()})  # what was set of them is no shape
     looks = plan_looks(
-        outlook.settings, outlook.facts, model, speed, steps=FEWEST_STEPS, batch=batch, in_minutes=True, c=Choices()
+        plain, outlook.facts, model, speed, steps=FEWEST_STEPS, batch=batch, in_minutes=True, c=Choices()
     )
     return FEWEST_STEPS * speed.step_seconds(model, batch) * (1 + looks.share)
 
@@ -303,7 +304,7 @@ def _judge(outlook: Outlook, machine: Machine) -> Judge:
     return Judge(
         tokens=None if outlook.seconds is None else outlook.text_tokens,
         shown=outlook.shown,
-        fits=lambda model: fits(model, outlook.speed.optimizer, machine, outlook.settings),
+        fits=lambda model: fits(model, outlook.speed.optimizer, machine, outlook.settings, outlook.sequences(model)),
     )
 
 

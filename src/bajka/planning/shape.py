@@ -176,7 +176,7 @@ def _candidates(settings: Settings) -> list[tuple[int, int]]:
 def _configuration(settings: Settings, facts: CorpusFacts, context: int, depth: int, width: int) -> ModelConfig:
     """A full shape of this depth and width with the person's wishes in it."""
     wish = settings.model
-    n_head = wish.n_head or _heads(width)
+    n_head = wish.n_head or usual_heads(width)
     base = preset(wish.family)
     base |= {"tie_embeddings": wish.family in ("gpt2", "gpt1") or facts.vocab_size >= 16_384}
     base |= {
@@ -207,7 +207,7 @@ def _configuration(settings: Settings, facts: CorpusFacts, context: int, depth: 
     )
 
 
-def _heads(width: int) -> int:
+def usual_heads(width: int) -> int:
     """As many heads of about 64 (32 below a width of 192) as divide the width, each of an even width."""
     most = max(1, width // (64 if width >= 192 else 32))
     return max((heads for heads in range(1, most + 1) if width % (2 * heads) == 0), default=1)

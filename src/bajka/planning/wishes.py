@@ -72,8 +72,9 @@ def check_time(
     flags = f"--minutes {math.ceil(10 * enough) / 10 if enough < 10 else math.ceil(enough):g}"
     if model.context_length is None and not imported and minutes < SHORT_MINUTES <= enough:
         flags += f" --context-length {context}"  # a longer run would get a longer one, and longer steps with it
+    takes = f"{step_seconds:,.0f}" if step_seconds >= 10 else f"{step_seconds:.2g}"
     raise SettingsError(
-        f"minutes = {minutes:g}, but one step with {', '.join(asked)} takes about {step_seconds:,.2g} s here, and fewer than "
+        f"minutes = {minutes:g}, but one step with {', '.join(asked)} takes about {takes} s here, and fewer than "
         f"{FEWEST_STEPS} steps teach nothing (evaluations and all else take time too). Give at least {flags}, or "
         f"{'start from smaller ones' if imported else 'leave that to the plan'}."
     )

@@ -35,9 +35,10 @@ def with_other_length(plan: Plan, settings: Settings) -> Plan:
     steps = plan.schedule.steps
     if steps is None:
         assert plan.minutes is not None
-        tokens = 60 * plan.minutes * plan.expected_tokens_per_second
+        tokens = 60 * plan.minutes * plan.expected_tokens_per_second / (1 + plan.evaluation_share)
         steps = int(tokens / (plan.global_batch_size * plan.model.context_length)) or plan.expected_steps
-    return _expecting(plan, min(steps, plan.most_steps or steps), settings)
+        steps = min(steps, plan.most_steps or steps)
+    return _expecting(plan, steps, settings)
 
 
 def extended(plan: Plan, state: dict[str, Any], settings: Settings, finished: dict[str, Any]) -> Plan:

@@ -181,8 +181,8 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
         plan = with_other_length(plan, settings)
         if plan.minutes is not None and plan.expected_steps == plan.most_steps:
             log.say(
-                f"It ends at step {plan.most_steps:,}, when the text was read {plan.most_epochs:g} times, though time may be "
-                "left: --most-epochs N for more."
+                f"It may end at step {plan.most_steps:,}, when the text was read {plan.most_epochs:g} times, though time may "
+                "be left: --most-epochs N for more."
             )
     if extends:
         if "most_epochs" not in life.changed:  # what ended it before does not end it again

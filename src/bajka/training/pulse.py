@@ -17,16 +17,26 @@ from typing import Any
 
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.container import memory_left, out_of_memory_kills
+from bajka.errors import PeerError
 
 _SECONDS = 2.0
 _SCARCE = 0.06  # share of all memory that is left when a process is about to be killed
 
 
 class Pulse:
-    """While entered, `sitting.json` of a run tells how it goes; it is a hint and not made durable."""
+    """While entered, `sitting.json` of a run tells how it goes; it is a hint and not made durable. Of the processes of a job
+    one does, the others are `silent`; when one of them was killed, it stays.
+    """
 
-    def __init__(self, run: RunFolder, *, expected_bytes: int, now: Callable[[], float] = time.monotonic) -> None:
-        self.file, self._now, self._last = _file(run), now, -1e9
+    def __init__(
+        self,
+        run: RunFolder,
+        *,
+        expected_bytes: int,
+        silent: bool = False,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.file, self._silent, self._now, self._last = _file(run), silent, now, -1e9
         self._facts: dict[str, Any] = {
             "expected_bytes": expected_bytes,
             "left_at_start": memory_left()[0],
@@ -37,12 +47,13 @@ class Pulse:
         self.beat(0)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._remove()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self._silent and not (kind is not None and issubclass(kind, PeerError)):  # which may have been killed
+            self._remove()
 
     def beat(self, steps: int) -> None:
         """`steps` updates of this sitting are done; written down at most every two seconds."""
-        if self._now() - self._last < _SECONDS:
+        if self._silent or self._now() - self._last < _SECONDS:
             return
         self._last = self._now()
         left, whole = memory_left()

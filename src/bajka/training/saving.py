@@ -127,7 +127,7 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     """Begin where a checkpoint was made; says what differs from the machine of then."""
     saved = checkpoint.state
     take_over(session, checkpoint)
-    session.best_loss = best_loss(session.run)
+    session.best_loss = session.world.first(lambda: best_loss(session.run))
     session.clock = replace(session.clock, earlier=float(saved["active_seconds"]))
     if "pace" in saved:
         session.pace.load(saved["pace"])

@@ -11,7 +11,7 @@ import torch
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
 from bajka.distributed import World
-from bajka.errors import BajkaError, Interrupted, NumericsError
+from bajka.errors import BajkaError, Interrupted, NumericsError, ResourceError
 from bajka.generation.write import Text
 from bajka.hardware import Machine, compiling_failed, nearly_full, out_of_memory
 from bajka.planning.plan import Plan
@@ -24,9 +24,9 @@ from bajka.training.minutes import keep_to_minutes, save_seconds
 from bajka.training.mixed import batches_of
 from bajka.training.pulse import Pulse
 from bajka.training.saving import check_disk, keep_as_best, save
-from bajka.training.sharding import whole
+from bajka.training.sharding import is_sharded, whole
 from bajka.training.signals import Signals
-from bajka.training.steps import StepReport, TrainingState, compiled_loss, steps
+from bajka.training.steps import EverybodysMemoryError, StepReport, TrainingState, compiled_loss, steps
 from bajka.training.telling import announce, new_advice, note_advice, note_losses, note_samples, note_step
 from bajka.training.trouble import go_on_eager, roll_back, use_less_memory
 from bajka.watching.record import Log, Record
@@ -71,7 +71,7 @@ class Session:
         self.record = Record(self.run, trackers, warn=self.log.say)
         self.log.view.opened(self.run)
         try:
-            with Pulse(self.run, expected_bytes=self.plan.expected_memory_bytes) as pulse:
+            with Pulse(self.run, expected_bytes=self.plan.expected_memory_bytes, silent=not speaks) as pulse:
                 announce(self)
                 self._saved_at = self.clock.seconds()
                 if not self.resumed:
@@ -98,8 +98,13 @@ class Session:
             except NumericsError as trouble:
                 roll_back(self, trouble)
             except RuntimeError as error:
-                if out_of_memory(error):
+                if out_of_memory(error) and (self.world.size == 1 or isinstance(error, EverybodysMemoryError)):
                     use_less_memory(self, "There is not enough memory for a step")
+                elif out_of_memory(error):  # others wait for this process in the middle of a step
+                    raise ResourceError(
+                        f"There is not enough memory for a step on this process. Try --micro-batch-size "
+                        f"{max(1, self.plan.micro_batch_size // 2)} or a smaller model."
+                    ) from error
                 elif self.plan.compile and self.world.size == 1 and compiling_failed(error):
                     go_on_eager(self, error)
                 else:
@@ -267,6 +272,8 @@ class Session:
         except BajkaError:
             raise
         except Exception as error:
+            if is_sharded(self.state.model):  # the others wait for weights of this process
+                raise ResourceError(f"The {what} at step {self.state.step:,} failed: {error}") from error
             trouble = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if not (bool(trouble) if alone else self.world.agree(bool(trouble))):
             return found

@@ -88,10 +88,10 @@ def whole(model: Transformer) -> Iterator[None]:
     if not is_sharded(model):
         yield
         return
-    for module in _parts(model):
-        module.set_reshard_after_forward(False, recurse=False)
-        module.unshard()
     try:
+        for module in _parts(model):
+            module.set_reshard_after_forward(False, recurse=False)
+            module.unshard()
         yield
     finally:
         for module in _parts(model):

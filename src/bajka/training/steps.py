@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bajka.distributed import World
-from bajka.errors import NumericsError
+from bajka.errors import NumericsError, ResourceError
 from bajka.hardware import Machine, out_of_memory
 from bajka.model.transformer import Block, Transformer
 from bajka.planning.recipe import Recipe
@@ -98,6 +98,10 @@ class TrainingState:
         return (end is not None and self.step >= end.end) or (self.stopper is not None and self.stopper.over)
 
 
+class EverybodysMemoryError(torch.OutOfMemoryError):
+    """There was no memory for a step, and all processes of the job know it: none has changed anything."""
+
+
 LossFunction = Callable[[Tensor, Tensor | None, Tensor], Tensor]
 
 
@@ -134,11 +138,7 @@ def steps(
         usable = math.isfinite(loss) and math.isfinite(norm)
         unusable = 0 if usable else unusable + 1
         if usable:
-            state.optimizer.step(share)
-            if state.average is not None:
-                state.average.update(
-                    state.model, epoch=(state.position + global_batch_size) // batches.windows_per_epoch
-                )
+            _update(state, share, epoch=(state.position + global_batch_size) // batches.windows_per_epoch)
         else:
             state.skipped.append(state.position)
         if state.scaler is not None:
@@ -162,6 +162,21 @@ def steps(
         )
 
 
+def _update(state: TrainingState, share: float, *, epoch: int) -> None:
+    """The optimizer's step, and what is averaged; raises `ResourceError` without memory, for half of it may be done."""
+    try:
+        state.optimizer.step(share)
+        if state.average is not None:
+            state.average.update(state.model, epoch=epoch)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise ResourceError(
+            f"There is not enough memory for the optimizer at step {state.step + 1:,}; the last checkpoint is good. Make the "
+            "model smaller (--n-embd, --n-layer), or end other programs and run the same command again."
+        ) from error
+
+
 def accumulate_gradients(
     state: TrainingState,
     batch: Batch,
@@ -183,6 +198,8 @@ def accumulate_gradients(
     counted = max(1, batch.counted)
     sharded = is_sharded(model)
     total, full = torch.zeros(2, device=machine.device), None  # the loss, and processes without memory
+    if state.scaler is not None:  # which has to be told of its device also by a process without rows
+        state.scaler.scale(total)
     try:
         for number, rows in enumerate(micro_batches(batch, world, micro_batch_size, together=sharded)):
             key_randomness(model, seed, state.step, number, world.rank)
@@ -201,7 +218,7 @@ def accumulate_gradients(
         total[1] += 1
     world.sum(total)
     if world.size > 1 and float(total[1]):
-        raise torch.OutOfMemoryError("A process of this job is out of memory") from full
+        raise EverybodysMemoryError("A process of this job is out of memory") from full
     if not sharded:
         world.sum_gradients(parameters)
     if state.scaler is not None:

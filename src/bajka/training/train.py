@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -51,29 +51,30 @@ def train(
     Raises `bajka.errors.BajkaError`: `Interrupted` after a signal, with everything saved.
     """
     clock = clock or Clock()
-    wishes = _given(settings) | {one: _plain(value) for one, value in wishes.items()}
+    wishes = {one: _plain(value) for one, value in wishes.items()}
     if add:
-        wishes.pop("texts", None)
         settings, texts = _grown(texts, [add] if isinstance(add, str | Path) else add), None
     elif isinstance(texts, str | Path) and str(texts).endswith(".toml"):
+        if settings is not None:
+            raise SettingsError(f"Give the settings page {texts} or settings, not both.")
         settings, name, texts = load_settings(typed(texts)), name or Path(texts).stem, None
     if texts is not None:
         wishes["texts"] = [str(texts)] if isinstance(texts, str | Path) else [str(one) for one in texts]
     wanted = settings_with(settings, **wishes)
     try:
-        return _train(wanted, wishes, view, clock, name)
+        return _train(wanted, view, clock, name)
     except Interrupted as stopped:
         raise stopped.with_traceback(None) from None  # a notebook keeps the last one, and with it model and optimizer
 
 
-def _train(wanted: Settings, wishes: Mapping[str, Any], view: View | None, clock: Clock, name: str | None) -> Run:
+def _train(wanted: Settings, view: View | None, clock: Clock, name: str | None) -> Run:
     """`train`, with everything that was asked for in its place."""
     with ExitStack() as stack:
         stack.enter_context(torch_as_before())
         world = stack.enter_context(join_world())
         view = lasting(view or ConsoleView()) if world.speaks else SilentView()
         stack.callback(view.close)
-        life = world.first(lambda: find_run(wanted, given=wishes, name=name))
+        life = world.first(lambda: find_run(wanted, given=_given(wanted), name=name))
         log = Log(life.run.log_file, view)
         if life.state != "finished":
             world.first(lambda: stack.enter_context(life.run.lock()))
@@ -85,10 +86,9 @@ def _train(wanted: Settings, wishes: Mapping[str, Any], view: View | None, clock
     return open_run(life.run.path)
 
 
-def _given(settings: Settings | None) -> dict[str, Any]:
+def _given(settings: Settings) -> dict[str, Any]:
     """What was set in `settings`, by flat names."""
-    sections = {} if settings is None else settings_wishes(settings)
-    return {name: value for section in sections.values() for name, value in section.items()}
+    return {name: value for section in settings_wishes(settings).values() for name, value in section.items()}
 
 
 def _plain(value: Any) -> Any:
