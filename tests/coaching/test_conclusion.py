@@ -82,6 +82,8 @@ def test_an_expectation_of_bits_per_byte_is_compared_with_what_came() -> None:
     came = min(line["val_bits_per_byte"] for line in run.lines if "val_loss" in line)
     for interval, word in (((came + 0.1, came + 0.3), "better than"), ((came - 0.3, came - 0.1), "worse than")):
         assert word in conclude(run.lines, replace(run.facts, expected_bits_per_byte=interval))[0]
+    worse = conclude(run.lines, replace(run.facts, expected_bits_per_byte=(came - 0.1, came - 0.0004)))[0]
+    assert f"worse than expected ({came - 0.1:.3f} to {came - 0.0004:.3f})" in worse
     assert ", as expected" in conclude(run.lines, replace(run.facts, expected_bits_per_byte=(came, came + 0.1)))[0]
 
 

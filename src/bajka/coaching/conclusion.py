@@ -85,7 +85,8 @@ def _expectation(curve: Curve, facts: Facts) -> str:
     if bits is not None and facts.expected_bits_per_byte is not None:
         low, high = facts.expected_bits_per_byte
         better = "better than" if bits < low else "worse than" if bits > high else "as"
-        between = f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
+        digits = 2 if low <= bits <= high else 3  # 1.190 is not worse than 1.19 to any reader
+        between = f"{low:.{digits}f}" if low == high else f"{low:.{digits}f} to {high:.{digits}f}"
         parts.append(f"{bits:.3f} bits a byte, {better} expected ({between})")
     return f"What came of the plan: {'; '.join(parts)}."
 
