@@ -77,6 +77,8 @@ def test_paths_pages_and_settings_are_taken_as_they_come(tmp_path: Path) -> None
     assert second.settings.train.from_model == str(first.path)
     page_and_more = bajka.Settings(schedule={"minutes": 5})
     assert train_tiny(texts, settings=page_and_more, steps=1, out=tmp_path / "a").path == first.path  # one length
+    with pytest.raises(SettingsError, match="leave settings out"):
+        bajka.train(first.path, add=texts, settings=page_and_more)
     with pytest.raises(SettingsError, match="or settings, not both"):
         bajka.train(page, settings=page_and_more)
     longer = bajka.train(second.path, settings=bajka.Settings(schedule={"steps": 3}), view=SilentView())

@@ -159,6 +159,7 @@ def _hash_of(path: Path) -> str:
 
 @lru_cache(maxsize=100_000)
 def _sha256(path: str, size: int, changed: int) -> str:
+    """The hash of a file; remembered until its size or its time of change is another."""
     return durable.sha256_of(Path(path))
 
 

@@ -148,15 +148,7 @@ def make_plan(
     if compile_ and settings.hardware.compile == "auto" and (why := _vain(outlook, model, batch, steps)):
         compile_, c.reasons["compile"] = False, why
         speed = replace(speed, compiled=False)
-    check_time(
-        settings,
-        model.context_length,
-        speed.step_seconds(model, batch),
-        minutes,
-        least=_least_seconds(outlook, model, speed, batch),
-        more=min(spent, 30.0) + speed.compile_seconds(model) + LAST_SECONDS,  # of long preparing, half a minute
-        imported=not fresh,
-    )
+    _check_time(outlook, model, speed, batch, minutes, spent)
     steps = _beside_looks(outlook, model, speed, steps, batch)
     most_epochs = _most_epochs(settings, outlook, epochs := steps * batch / windows_per_epoch, c)
     readings = epochs * outlook.readings_per_epoch(model)
@@ -266,13 +258,24 @@ def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, bat
     return max(1, int(tokens / (batch * context)))
 
 
-def _least_seconds(outlook: Outlook, model: ModelConfig, speed: Speed, batch: int) -> float:
-    """Seconds of the fewest steps that are worth their time, with their evaluations."""
+def _check_time(
+    outlook: Outlook, model: ModelConfig, speed: Speed, batch: int, minutes: float | None, spent: float
+) -> None:
+    """Refuse minutes in which the fewest steps that are worth their time do not fit, with their evaluations."""
+    a_step = speed.step_seconds(model, batch)
     plain = outlook.settings.model_copy(update={"evaluation": EvaluationSettings()})  # what was set of them is no shape
     looks = plan_looks(
         plain, outlook.facts, model, speed, steps=FEWEST_STEPS, batch=batch, in_minutes=True, c=Choices()
     )
-    return FEWEST_STEPS * speed.step_seconds(model, batch) * (1 + looks.share)
+    check_time(
+        outlook.settings,
+        model.context_length,
+        a_step,
+        minutes,
+        least=FEWEST_STEPS * a_step * (1 + looks.share),
+        more=min(spent, 30.0) + speed.compile_seconds(model) + LAST_SECONDS,  # of long preparing, half a minute
+        imported=not outlook.fresh,
+    )
 
 
 def _beside_looks(outlook: Outlook, model: ModelConfig, speed: Speed, steps: int, batch: int) -> int:

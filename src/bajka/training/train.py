@@ -53,6 +53,8 @@ def train(
     clock = clock or Clock()
     wishes = {one: _plain(value) for one, value in wishes.items()}
     if add:
+        if settings is not None:
+            raise SettingsError("add = TEXTS takes the settings of the run that it goes on from: leave settings out.")
         settings, texts = _grown(texts, [add] if isinstance(add, str | Path) else add), None
     elif isinstance(texts, str | Path) and str(texts).endswith(".toml"):
         if settings is not None:
