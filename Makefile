@@ -56,7 +56,8 @@ bench: $(READY)
 	$(BENCH)/speed.py --profile
 	$(BENCH)/speed.py --profile --avx2
 	$(BENCH)/memory.py $(KEEP) --nanogpt "$(NANOGPT)"
-	$(BENCH)/plenty.py $(KEEP) --nanogpt "$(NANOGPT)" --texts "$(ENGLISH)" --rates 1e-3 2e-3 4e-3
+	$(BENCH)/plenty.py $(KEEP) --nanogpt "$(NANOGPT)" --texts "$(ENGLISH)" --rates 1e-3 2e-3 4e-3 \
+		--peers nanogpt-fp32 nanogpt-bf16-compiled huggingface-fp32 book --ours n_layer=3 n_embd=128 context_length=128
 	$(BENCH)/little_text.py --results "$(RESULTS)" --nanogpt "$(NANOGPT)" --texts "$(ALICE)" "$(SHAKESPEARE)" "$(AUTHOR)" --together
 	$(BENCH)/table.py "$(RESULTS)"
 

@@ -1,8 +1,9 @@
-"""Two models on the same validation text: the difference of their bits per byte with an interval, by a paired bootstrap.
+"""Two recipes on the same validation text: the difference of their bits per byte with an interval, by a bootstrap.
 
 The text is cut into blocks of bytes, the same for both whatever their tokens; a token belongs to the block in which it begins.
-Blocks are drawn again and again with replacement, both models always on the same ones (Koehn 2004, "Statistical
-significance tests for machine translation evaluation").
+Blocks are drawn again and again with replacement, both always on the same ones (Koehn 2004, "Statistical significance
+tests for machine translation evaluation"), and so are the seeds of each, independently: a run is one of many that could
+have been.
 """
 
 from __future__ import annotations
@@ -26,18 +27,21 @@ def block_bits(nats: Numbers, sizes: NDArray[np.int64], block: int) -> tuple[Num
     return bits, np.bincount(number[judged], sizes[judged].astype(float), minlength=count)
 
 
-def compare(
-    one: tuple[Numbers, Numbers], other: tuple[Numbers, Numbers], *, draws: int = 10_000, seed: int = 0
-) -> dict[str, float]:
-    """How much lower `one` is than `other`, as a share of `other` (0.04: 4 % lower), with a 95 % interval, and p: the share
-    of draws in which it is not lower."""
-    assert len(one[0]) == len(other[0]), "the two models were judged on texts of other lengths"
+Run = tuple[Numbers, Numbers]
+"""Bits and bytes (blocks,) of one trained model."""
+
+
+def compare(one: list[Run], other: list[Run], *, draws: int = 10_000, seed: int = 0) -> dict[str, float]:
+    """How much lower the runs of `one` are in the mean than those of `other`, as a share of `other` (0.04: 4 % lower), with a
+    95 % interval, and p: the share of draws in which they are not lower (at least one draw's)."""
+    blocks = len(one[0][0])
+    assert all(len(bits) == blocks for bits, _ in [*one, *other]), "the models were judged on texts of other lengths"
     draw = np.random.default_rng(seed)
-    blocks = len(one[0])
     found = np.empty(draws)
     for number in range(draws):
         some = draw.integers(0, blocks, blocks)
-        found[number] = 1.0 - _rate(one, some) / _rate(other, some)
+        mine, theirs = ([runs[n] for n in draw.integers(0, len(runs), len(runs))] for runs in (one, other))
+        found[number] = 1.0 - _rate(mine, some) / _rate(theirs, some)
     every = np.arange(blocks)
     low, high = np.quantile(found, (0.025, 0.975))
     return {
@@ -46,14 +50,10 @@ def compare(
         "lower": 1.0 - _rate(one, every) / _rate(other, every),
         "low": float(low),
         "high": float(high),
-        "p": float((found <= 0).mean()),
+        "p": max(float((found <= 0).mean()), 1 / draws),
     }
 
 
-def mean_over_seeds(runs: list[tuple[Numbers, Numbers]]) -> tuple[Numbers, Numbers]:
-    """Bits and bytes of each block, the mean over runs with other seeds."""
-    return np.mean([bits for bits, _ in runs], axis=0), np.mean([sizes for _, sizes in runs], axis=0)
-
-
-def _rate(run: tuple[Numbers, Numbers], blocks: NDArray[np.int64]) -> float:
-    return float(run[0][blocks].sum() / run[1][blocks].sum())
+def _rate(runs: list[Run], blocks: NDArray[np.int64]) -> float:
+    """Bits per byte of these blocks, the mean over the runs."""
+    return float(np.mean([bits[blocks].sum() / sizes[blocks].sum() for bits, sizes in runs]))

@@ -7,6 +7,7 @@ Each folder is a process of its own; the memory is the peak of its resident set,
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import subprocess
@@ -35,7 +36,7 @@ def run(*words: str) -> tuple[str, float, float]:
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "bajka", *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        print(done.stderr, file=sys.stderr)
+        sys.exit(f"bajka {' '.join(words)}\n{done.stderr}")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return done.stdout, time.monotonic() - began, peak
 
@@ -65,13 +66,22 @@ def row(folder: Path) -> list[str]:
 
 def main() -> None:
     """The table, a process for each row, so that every peak is its own."""
-    if len(sys.argv) == 3 and sys.argv[1] == "--row":
-        print(" | ".join(row(Path(sys.argv[2]))))
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("folders", nargs="+", type=Path)
+    options.add_argument("--row", action="store_true", help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.row:
+        print(" | ".join(row(chosen.folders[0])))
         return
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
-    for folder in sys.argv[1:]:
-        done = subprocess.run([sys.executable, __file__, "--row", folder], capture_output=True, text=True, check=False)
-        print(f"| {done.stdout.strip() or done.stderr.strip().splitlines()[-1]} |", flush=True)
+    failed = 0
+    for folder in chosen.folders:
+        done = subprocess.run(
+            [sys.executable, __file__, "--row", folder], stdout=subprocess.PIPE, text=True, check=False
+        )
+        failed += done.returncode != 0
+        print(f"| {done.stdout.strip() or f'{folder.name}: failed'} |", flush=True)
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

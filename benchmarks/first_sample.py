@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import ours
-from harness import Results, code, cold, medians, parser, python, show
+from harness import Results, code, cold, medians, parser, python, show, text_key
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     found = []
     for number in range(options.rounds):
         key = {
-            "text": options.text.stem,
+            "text": text_key(options.text),
             "bytes": options.bytes,
             "minutes": options.minutes,
             "ours": options.ours,
@@ -70,16 +70,18 @@ def watched(command: list[str], folder: Path, limit: float, *, to_the_end: bool)
     with (folder / "said.txt").open("w", encoding="utf-8") as said:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=os.environ | cold(folder), stdout=said, stderr=subprocess.STDOUT)
-        while first is None or to_the_end:
-            running = process.poll() is None
-            first = first or sample_below(limit, folder / "run", seen, began)
-            if not running:
-                break
-            time.sleep(0.1)
-        whole = time.perf_counter() - began if process.poll() is not None else None
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
+        try:
+            while first is None or to_the_end:
+                running = process.poll() is None
+                first = first or sample_below(limit, folder / "run", seen, began)
+                if not running:
+                    break
+                time.sleep(0.1)
+            whole = time.perf_counter() - began if process.poll() is not None else None
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
     if first is None:
         tail = (folder / "said.txt").read_text(encoding="utf-8", errors="replace")[-1500:]
         raise SystemExit(f"No sample of a model below {limit:.3f} bits per byte came; the command said:\n{tail}")
@@ -91,8 +93,8 @@ def sample_below(limit: float, run: Path, seen: dict[int, float], began: float) 
     file = run / "samples.jsonl"
     if not file.exists():
         return None
-    text = file.read_text(encoding="utf-8")
-    samples = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    written_so_far = file.read_bytes()
+    samples = [json.loads(line) for line in written_so_far[: written_so_far.rfind(b"\n") + 1].splitlines()]
     for line in samples:
         seen.setdefault(line["step"], time.perf_counter() - began)
     judged = {line["step"]: line["val_bits_per_byte"] for line in ours.read_metrics(run) if "val_bits_per_byte" in line}

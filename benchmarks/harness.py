@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ def now() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, load before us, and versions: what a figure depends on."""
+    """Processor, cores, load after the measurement, and versions: what a figure depends on."""
     import torch
 
     info = Path("/proc/cpuinfo")
@@ -135,13 +135,30 @@ def machine() -> dict[str, Any]:
 
 
 def code() -> str:
-    """Eight digits that change with any line of bajka: a result of other code is never taken for one of this."""
+    """Eight digits that change with any line of bajka or of its data, and of these benchmarks: a result of other code is never
+    taken for one of this."""
     spec = importlib.util.find_spec("bajka")
     assert spec is not None, "bajka is not installed here: run this with the project's Python"
     assert spec.origin is not None
-    folder, digest = Path(spec.origin).parent, hashlib.blake2b(digest_size=4)
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    package = Path(spec.origin).parent
+    return digest_of([*package.rglob("*.py"), *package.rglob("*.json"), *HERE.glob("*.py")])
+
+
+def text_key(text: Path) -> str:
+    """The name of a text or folder of texts, and eight digits of what it holds."""
+    return f"{text.stem} {digest_of(path for path in [text, *text.rglob('*')] if path.is_file())}"
+
+
+def peer_key(checkout: Path) -> str:
+    """Eight digits of the programs of a peer's checkout."""
+    return digest_of(checkout.glob("*.py"))
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """Eight digits of the names and contents of files."""
+    digest = hashlib.blake2b(digest_size=4)
+    for path in sorted(files):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 

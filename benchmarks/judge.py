@@ -48,10 +48,13 @@ def main() -> None:
     print(json.dumps(figures(nats, ids, sizes)))
 
 
-def judge(kind: str, model: Path, tokens: Tokens, *, context: int, **more: Any) -> dict[str, Any]:
+def judge(
+    kind: str, model: Path, tokens: Tokens, *, context: int, threads: int | None = None, **more: Any
+) -> dict[str, Any]:
     """The figures of a model, from this program: bits_per_byte, loss (nats a target), targets, bytes."""
     words = [f"--{name}={value}" for name, value in more.items() if value is not None]
-    done = run(python(HERE / "judge.py", kind, model, tokens.folder, f"--context={context}", *words))
+    few = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}  # beside another job: no more than its share
+    done = run(python(HERE / "judge.py", kind, model, tokens.folder, f"--context={context}", *words), environment=few)
     return json.loads(done.lines[-1][1])  # type: ignore[no-any-return]
 
 

@@ -5,7 +5,8 @@
 12 layers, 768 wide, vocabulary 50,304, context 1,024, 8 sequences a step. Each form is a process of its own, in turn: the
 peak of resident memory, whole and above what the libraries take, and tokens/s of the steps after the first (forward, backward,
 clipping, AdamW; its state exists from the first step on). The target's memory is the whole peak. nanoGPT is measured as
-it is on a CPU (fp32) and in bf16 by autocast, its stated one-line change; ratios are to each.
+it is on a CPU (fp32) and in bf16 by autocast, its stated one-line change, with all 8 rows at once, and with fewer by its own
+`gradient_accumulation_steps`; ratios are to each.
 """
 
 from __future__ import annotations
@@ -28,15 +29,20 @@ OURS: dict[str, dict[str, Any]] = {
     "chunks, blocks twice": {"loss_chunk": 512, "gradient_checkpointing": True},
     "chunks, blocks twice, 2 rows at once": {"loss_chunk": 512, "gradient_checkpointing": True, "micro_rows": 2},
 }
-PEERS = {"nanoGPT bf16": True, "nanoGPT fp32": False}
+PEERS: dict[str, dict[str, Any]] = {
+    "nanoGPT bf16": {"bf16": True},
+    "nanoGPT fp32": {"bf16": False},
+    "nanoGPT bf16, 2 rows at once": {"bf16": True, "micro_rows": 2},
+    "nanoGPT bf16, 1 row at once": {"bf16": True, "micro_rows": 1},
+}
 
 
 def main() -> None:
     """Measure every form in turn; print each figure, then medians and ratios to nanoGPT."""
     options = arguments()
     if options.form:
-        bf16 = PEERS.get(options.form)
-        print(json.dumps(ours(options, **OURS[options.form]) if bf16 is None else nanogpt(options, bf16=bf16)))
+        theirs = options.form in PEERS
+        print(json.dumps(nanogpt(options, **PEERS[options.form]) if theirs else ours(options, **OURS[options.form])))
         return
     results = Results(options.results, "memory")
     forms = options.forms or [*(PEERS if options.nanogpt else []), *OURS]
@@ -101,8 +107,8 @@ def ours(
     return _measure(model, backward, options, base)
 
 
-def nanogpt(options: argparse.Namespace, *, bf16: bool) -> Any:
-    """The same of nanoGPT's model."""
+def nanogpt(options: argparse.Namespace, *, bf16: bool, micro_rows: int | None = None) -> Any:
+    """The same of nanoGPT's model; rows in parts as the body of its loop accumulates them."""
     import torch
 
     sys.path.insert(0, str(options.nanogpt))
@@ -113,9 +119,11 @@ def nanogpt(options: argparse.Namespace, *, bf16: bool) -> Any:
     model = GPT(GPTConfig(block_size=options.context, vocab_size=50304, dropout=0.0, bias=True, **shape))
 
     def backward(ids: torch.Tensor, targets: torch.Tensor) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = model(ids, targets)[1]
-        loss.backward()
+        size = micro_rows or len(ids)
+        for some, wanted in zip(ids.split(size), targets.split(size), strict=True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                loss = model(some, wanted)[1] * size / len(ids)
+            loss.backward()
 
     return _measure(model, backward, options, base)
 
@@ -167,7 +175,7 @@ def arguments() -> argparse.Namespace:
     options.add_argument("--context", type=int, default=1024)
     options.add_argument("--layers", type=int, default=12)
     options.add_argument("--width", type=int, default=768)
-    options.add_argument("--steps", type=int, default=1, help="that are timed, after one that is not")
+    options.add_argument("--steps", type=int, default=3, help="that are timed, after one that is not")
     options.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT")
     options.add_argument("--forms", nargs="*", default=[], choices=[*PEERS, *OURS], help="only these")
     options.add_argument("--form", choices=[*PEERS, *OURS], help=argparse.SUPPRESS)

@@ -56,8 +56,8 @@ def train(
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl; none yet is an empty list, and a half-written last line is left out."""
     file = path / "metrics.jsonl"
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    written = file.read_bytes() if file.exists() else b""
+    return [json.loads(line) for line in written[: written.rfind(b"\n") + 1].splitlines()]
 
 
 def plan_of(path: Path) -> dict[str, Any]:
@@ -92,11 +92,11 @@ def data_of(path: Path) -> Path:
     return folder if folder.is_absolute() else (path.parent / folder).resolve()
 
 
-def judged(run: OurRun, folder: Path, *, nats: Path | None = None) -> dict[str, Any]:
+def judged(run: OurRun, folder: Path, *, nats: Path | None = None, threads: int | None = None) -> dict[str, Any]:
     """Bits per byte of the run's model over its whole validation text, as all peers are judged; `folder` gets its tokens."""
     tokens = from_bajka(data_of(run.path), folder)
     context = run.model["context_length"]
-    found = judge("bajka", run.path / "model", tokens, context=context, nats=nats)
+    found = judge("bajka", run.path / "model", tokens, context=context, nats=nats, threads=threads)
     return {"cold": run.cold, "warm": run.warm, "steps": run.steps, "step_seconds": run.step_seconds} | found
 
 

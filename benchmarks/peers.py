@@ -3,7 +3,7 @@
     python benchmarks/peers.py nanogpt path/to/novels --nanogpt path/to/nanoGPT --minutes 1 --rate 2e-3
 
 *Cold* is from the start of the process to its end. *Warm* is from the first step on: the sum of the steps' times, where the
-first, which may compile, counts as the median one, and where evaluations and what is written beside them do not count.
+first, which may compile, and one that begins with a save count as the median one, and evaluations do not count.
 
 nanoGPT runs in a temporary copy of its checkout. Its published form is unchanged; `changes` lists the lines that other forms
 change, each a stated one: autocast on a CPU, where nanoGPT ignores its dtype, and the seed, which it has no option for.
@@ -11,6 +11,7 @@ change, each a stated one: autocast on a CPU, where nanoGPT ignores its dtype, a
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import re
 import shutil
@@ -20,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from harness import HERE, Timed, cold, parser, python, run, show
+from harness import HERE, Timed, cold, python, run, show
 from judge import judge
 from token_files import Tokens, from_bajka, prepare
 
@@ -203,14 +204,18 @@ def timed_nanogpt(words: list[str], home: Path, out: Path, environment: dict[str
 
 def step_times(done: Timed) -> tuple[list[float], list[float]]:
     """When each step ended since the start of the process, and the warm seconds up to there."""
-    ends, took, before = [], [], 0.0
+    ends, took, other, before, saves = [], [], [0], 0.0, False  # `other`: steps with something else in their time
     for seconds, line in done.lines:
         if line.startswith("iter "):
+            if saves:
+                other.append(len(took))
             ends.append(seconds)
             took.append(seconds - before)
-        before = seconds
+        before, saves = seconds, line.startswith("saving ")
     assert took, "the program printed no steps"
-    took[0] = min(took[0], statistics.median(took[1:] or took))
+    plain = [one for place, one in enumerate(took) if place not in other] or took
+    for place in other:
+        took[place] = min(took[place], statistics.median(plain))
     total, warm = 0.0, []
     for one in took:
         total += one
@@ -224,7 +229,7 @@ def _median(warm: list[float]) -> float:
 
 def main() -> None:
     """One peer on some texts, by hand."""
-    options = parser(__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("program", choices=["nanogpt", "huggingface", "book"])
     options.add_argument("texts", nargs="+")
     options.add_argument("--nanogpt", type=Path)

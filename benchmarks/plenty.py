@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import ours
-from harness import Results, code, medians, parser, show
+from harness import Results, code, medians, parser, peer_key, show, text_key
 from peers import Peer, judged, run_peer, steps_for
 from token_files import Tokens, from_bajka, prepare
 
@@ -45,7 +45,12 @@ def main() -> None:
             "Hugging Face's Trainer needs accelerate: pip install transformers accelerate, or leave it out of --peers"
         )
     results = Results(options.results, "plenty")
-    work = options.work or Path(tempfile.mkdtemp(prefix="plenty-"))
+    with tempfile.TemporaryDirectory(prefix="plenty-") as folder:
+        measure_all(options.work or Path(folder), results, options)
+
+
+def measure_all(work: Path, results: Results, options: argparse.Namespace) -> None:
+    """Everything, with the token files in `work`."""
     prepared = prepared_texts(options.texts, work, options.vocab_size)
     tokens = from_bajka(prepared, work / "tokens")
     chosen = {name: shaped(PEERS[name], options) for name in options.peers}
@@ -61,7 +66,7 @@ def main() -> None:
 
 def prepared_texts(texts: list[str], work: Path, vocab_size: int) -> Path:
     """The token files of the texts; those of an earlier sitting in the same `--work` are taken."""
-    out = work / f"{'-'.join(Path(text).stem for text in texts)[:80]}-{vocab_size}"
+    out = work / f"{'-'.join(text_key(Path(text)).replace(' ', '-') for text in texts)[:120]}-{vocab_size}"
     ready = [path.parent for path in out.glob("*/meta.json")]
     return ready[0] if ready else prepare(texts, out, vocab_size=vocab_size)
 
@@ -110,7 +115,9 @@ def trained(
             outcome = run_peer(peer, tokens, Path(folder), steps=steps, nanogpt=options.nanogpt, points=options.points)
             return judged(peer, outcome, tokens, nanogpt=options.nanogpt)  # type: ignore[no-any-return]
 
-    return results.once(name, peer.settings | {"data": tokens.name, "steps": steps, "round": number}, measure)
+    key = peer.settings | {"data": tokens.name, "steps": steps, "round": number}
+    key |= {"peer": peer_key(options.nanogpt)} if peer.program == "nanogpt" else {}
+    return results.once(name, key, measure)
 
 
 def one_round(

@@ -26,6 +26,7 @@ from step_forms import Shape, build, parts_of
 FP32 = ("nanogpt-fp32", "nanogpt-fp32-compiled", "bajka-adamw-fp32", "bajka-muon-fp32", "bajka-adamw-fp32-compiled")
 BF16 = (
     "nanogpt-fp32",
+    "nanogpt-bf16",
     "nanogpt-bf16-compiled",
     "bajka-adamw-fp32",
     "bajka-adamw-bf16",

@@ -46,6 +46,8 @@ def main() -> None:
 
 def table(script: str, lines: list[dict[str, Any]]) -> None:
     """One line of Markdown for each name and settings; settings that are the same for all stand above."""
+    for line in lines:
+        line["settings"]["processor"] = line["machine"]["processor"]
     common = shared([line["settings"] for line in lines])
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in lines:
