@@ -144,3 +144,16 @@ def test_weights_and_biases_gets_the_loss_of_every_step(resumed: bajka.Run) -> N
                 if list(item.nested_key) == ["loss/train"]:
                     losses[message.history.step.num] = json.loads(item.value_json)
     assert losses == {line["step"]: line["train_loss"] for line in resumed.metrics if "train_loss" in line}
+
+
+def test_an_open_run_of_the_persons_own_stays_open_and_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb = pytest.importorskip("wandb", reason="wandb is not installed: pip install 'bajka[wandb]'")
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    with wandb.init(mode="offline", dir=str(tmp_path), project="theirs") as theirs:
+        run = train_tiny(tales_file(tmp_path), out=str(tmp_path / "run"), steps=3, wandb=True)
+        theirs.log({"mine": 1.0})  # raises when it was finished
+        assert theirs.id != (run.path / "wandb" / "id.txt").read_text().strip()
+    [file] = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    keys = {tuple(item.nested_key) for message in stored(file) for item in message.history.item}
+    assert ("mine",) in keys
+    assert ("loss/train",) not in keys

@@ -50,12 +50,14 @@ class Peers:
         self._beats = [""] * size
         self._silent = [0] * size
         self._since_ended = 0
+        self._beaten = 0
         self._parting = False
         self._stop = threading.Event()
         self._store.set(f"name/{rank}", f"pid {os.getpid()} on {socket.gethostname()}")
         self._store.set(f"beat/{rank}", "0")
         self._thread = threading.Thread(target=self._watch, name="bajka-peers", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._guard, name="bajka-peers-guard", daemon=True).start()
 
     def leave(self) -> None:
         """All went well: beat no more."""
@@ -125,14 +127,7 @@ class Peers:
         return self._mourning()
 
     def _mourning(self) -> PeerError:
-        gone = [self._name(rank) for rank in self._gone()]
-        who = (
-            f"{' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone" if gone else "The others are out of reach"
-        )
-        return PeerError(
-            f"{who}: killed, or the machine or its network stopped. The job ends; the last checkpoint is good: start the "
-            "same command again to go on from it."
-        )
+        return PeerError(_lost([self._name(rank) for rank in self._gone()]))
 
     def _gone(self) -> list[int]:
         return [rank for rank in range(self.size) if self._silent[rank] >= _SILENT]
@@ -157,17 +152,31 @@ class Peers:
     # -- the thread ----------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        number = 0
         while not self._stop.wait(_BEAT):
-            number += 1
             try:
-                self._store.set(f"beat/{self.rank}", str(number))
+                self._store.set(f"beat/{self.rank}", str(self._beaten + 1))
                 self._listen()
+                self._beaten += 1
             except dist.DistError:  # the meeting point is gone; the collectives will notice
                 self._silent = [_SILENT if rank == 0 and self.rank else 0 for rank in range(self.size)]
                 return
             if not self._parting and (self._since_ended > _GRACE or max(self._silent) > _DEAD):
                 self._end()
+
+    def _guard(self) -> None:
+        """End this process when the store is out of reach: a machine that vanishes breaks no connection and answers nothing."""
+        seen, still = 0, 0
+        while not self._stop.wait(_BEAT):
+            still = still + 1 if self._beaten == seen else 0
+            seen = self._beaten
+            if still > _DEAD:
+                if self._stop.wait(
+                    _BEAT * int(os.environ.get("LOCAL_RANK", "0"))
+                ):  # the first makes the launcher end the rest
+                    return
+                sys.stderr.write(f"bajka: {_lost(['The process at whose store the others met'])}\n")
+                sys.stderr.flush()
+                os._exit(PeerError.exit_code)
 
     def _listen(self) -> None:
         """Count for how long each of the others has been silent."""
@@ -188,6 +197,15 @@ class Peers:
             sys.stderr.write(f"bajka: {error}\n")
             sys.stderr.flush()
         os._exit(error.exit_code)
+
+
+def _lost(gone: list[str]) -> str:
+    """What is said when `gone` do not answer."""
+    who = f"{' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone" if gone else "The others are out of reach"
+    return (
+        f"{who}: killed, or the machine or its network stopped. The job ends; the last checkpoint is good: start the "
+        "same command again to go on from it."
+    )
 
 
 def hang_up() -> None:

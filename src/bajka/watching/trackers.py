@@ -143,6 +143,7 @@ class WeightsAndBiases:
             resume="allow" if online else None,
             mode="online" if online else "offline",
             dir=str(run.path),
+            reinit="create_new",  # a run of the person's own may be open in this process: it stays open, and theirs
             config={"settings": wishes(run.settings), "plan": run.plan["plan"], "machine": run.plan["machine"]},
             settings=wandb.Settings(
                 console="off",  # our own view stays ours
