@@ -29,7 +29,7 @@ import numpy as np
 
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters
-from bajka.planning.ngrams import COUNTED, ngram_losses, sample_of
+from bajka.planning.ngrams import COUNTED, copied, ngram_losses, sample_of
 from bajka.tokens.store import TokenData, open_token_data
 
 CONTEXT, BATCH = 256, 8
@@ -143,7 +143,8 @@ def text_figures(data: TokenData, lines: list[dict[str, Any]]) -> dict[str, Any]
     held_out = sample_of(data.validation.ids, 100_000)
     seen = [line["tokens"] for line in lines if "tokens" in line][-1]
     found: dict[str, Any] = {"bytes_per_token": bytes_per_token}
-    losses = ngram_losses(sample_of(data.train.ids, min(seen, COUNTED)), held_out, data.vocab_size)
+    counted = sample_of(data.train.ids, min(seen, COUNTED))
+    losses = ngram_losses(counted, held_out, data.vocab_size, leave_out=copied(counted, held_out))
     found["ngrams"] = [round(loss / np.log(2) / bytes_per_token, 5) for loss in losses]
     return found
 

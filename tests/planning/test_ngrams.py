@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bajka.planning.ngrams import ORDERS, ngram_losses, sample_of
+from bajka.planning.ngrams import ORDERS, PASSAGE, copied, ngram_losses, sample_of
 
 
 def by_dictionaries(train: list[int], held_out: list[int], vocab_size: int, highest: int) -> float:
@@ -74,3 +74,28 @@ def test_a_sample_is_spread_over_the_stream_and_never_longer_than_asked() -> Non
     assert some[0] == 0
     assert some[-1] == 999_999
     assert np.array_equal(sample_of(ids[:50], 100), ids[:50])
+
+
+def test_passages_that_stand_in_both_are_found_to_the_token() -> None:
+    rng = np.random.default_rng(3)
+    train, held_out = rng.integers(0, 500, 4_000), rng.integers(500, 1_000, 300)
+    held_out[40 : 40 + PASSAGE] = train[1_000 : 1_000 + PASSAGE]
+    held_out[100:160] = train[2_000:2_060]
+    held_out[200 : 200 + PASSAGE - 1] = train[3_000 : 3_000 + PASSAGE - 1]  # one token too short
+    wanted = np.zeros(300, dtype=bool)
+    wanted[40 : 40 + PASSAGE] = wanted[100:160] = True
+    assert copied(train.astype(np.uint16), held_out.astype(np.uint16)).tolist() == wanted.tolist()
+    assert not copied(train[:10], held_out).any()
+    assert not copied(train, held_out[:10]).any()
+
+
+def test_what_is_left_out_is_not_counted() -> None:
+    rng = np.random.default_rng(4)
+    train, held_out = rng.integers(0, 50, 5_000), rng.integers(0, 50, 400)
+    alone = ngram_losses(train, held_out, 50)
+    held_out[200:300] = train[700:800]
+    leave_out = copied(train, held_out)
+    leave_out[198:310] = True
+    whole, some = (ngram_losses(train, held_out, 50, leave_out=mask) for mask in (None, leave_out))
+    assert whole[-1] < 0.95 * some[-1]
+    assert some[-1] == pytest.approx(alone[-1], rel=0.03)

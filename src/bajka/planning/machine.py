@@ -12,7 +12,7 @@ from bajka.model import ModelConfig
 from bajka.model.memory import Fit, Load, fit
 from bajka.planning.rates import Rates
 from bajka.planning.recipe import AveragePlan, Recipe
-from bajka.planning.shape import Choices
+from bajka.planning.shape import USUAL_STEP, Choices
 
 COMPILE_SECONDS = {"cpu": 12.0, "cuda": 40.0}
 """What torch.compile costs with a cold cache before the first step (two CPU cores: 9-13 s for the one block that is
@@ -143,7 +143,7 @@ def tokens_a_step(machine: Machine, tokens: float | None) -> int:
             found //= 2
         return found
     if tokens is None:
-        return 4096
+        return USUAL_STEP
     return int(2 ** min(max(round(math.log2(2048 * (tokens / USUAL_TOKENS) ** (1 / 3))), 8), 12))
 
 
@@ -194,13 +194,12 @@ def fits(model: ModelConfig, optimizer: OptimizerName, machine: Machine, setting
     the memory budget."""
     wish, s, budget = settings.train, settings.schedule, memory_budget(machine)
     average = AveragePlan(s.average or "none", 0.0, s.average_epochs)
-    rows = min(wish.micro_batch_size or 1, batch)
     found = fit(
         model,
         load_of(model, optimizer, machine, compiled=False, averages=average.copies),
         budget=budget,
-        global_batch_size=rows,
-        micro_batch_size=rows if wish.micro_batch_size else None,
+        global_batch_size=batch,
+        micro_batch_size=None if wish.micro_batch_size is None else min(wish.micro_batch_size, batch),
         loss_chunk=wish.loss_chunk,
         gradient_checkpointing=wish.gradient_checkpointing,
     )

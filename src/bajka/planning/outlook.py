@@ -36,6 +36,10 @@ _TURNS_AWAY = {
 }
 """Settings with which no run was recorded."""
 
+UNLIKE = 1.5
+"""Times as many bits as other text of the same kind has, from which on what is held out is another kind of text, of which there
+is no record."""
+
 LEAST_BITS = 0.05
 """Bits a byte of n-grams below which a text repeats itself so that there is no record of anything like it."""
 
@@ -176,7 +180,7 @@ class Outlook:
     def _case(self, model: ModelConfig, tokens: float) -> Case | None:
         if not self.fresh or self.settings.train.windows != "packed":
             return None
-        if min((min(bits) for _, bits in self.facts.ngrams), default=0.0) < LEAST_BITS:
+        if min((min(bits) for _, bits in self.facts.ngrams), default=0.0) < LEAST_BITS or self.facts.unlike > UNLIKE:
             return None
         case = case_of(self.facts, model, tokens)
         return case if evidence().covers(case) else None
