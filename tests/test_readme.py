@@ -69,7 +69,7 @@ def test_the_python_of_its_own_page_works(tmp_path: Path, monkeypatch: pytest.Mo
     for typed, tried in (
         ("minutes=5", f"steps=3, {tiny}"),
         ("steps=500, n_embd=128", f"steps=3, {tiny}"),
-        ("steps=200", "steps=2"),
+        ("steps=500", "steps=2"),
         ('add="more.txt"', 'add="more.txt", steps=2'),
     ):
         assert typed in code

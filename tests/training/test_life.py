@@ -400,20 +400,22 @@ def test_a_run_is_not_made_shorter_by_making_it_longer(finished: bajka.Run, leng
     assert go_on(finished.path, steps=4).plan["finished"]["step"] == 8
 
 
-def test_what_a_life_without_a_cooldown_has_learned_is_not_thrown_away(finished: bajka.Run) -> None:
+def test_what_a_life_has_learned_before_an_early_end_is_not_thrown_away(finished: bajka.Run) -> None:
     wishes = {"learning_rate": 1e-9, "adamw_learning_rate": 1e-9, "early_stopping": 1, "early_stopping_every_steps": 1}
-    stopped = go_on(finished.path, steps=100, **wishes).plan["finished"]["step"]
-    assert 4 < stopped < 50
+    run = go_on(finished.path, steps=100, **wishes)
+    impatient = run.plan["clock"]["begin"]
+    assert 4 < impatient < 50
+    assert run.plan["finished"]["step"] == 2 * impatient
     watcher = Watcher()
-    go_on(finished.path, watcher, steps=3, early_stopping=50)
-    assert watcher.reports[0].step == stopped + 1
+    go_on(finished.path, watcher, steps=impatient, early_stopping=50)
+    assert watcher.reports[0].step == impatient + 1
 
 
 def test_a_lengthening_after_an_early_stop_goes_on_after_a_crash(finished: bajka.Run) -> None:
     wishes = {"learning_rate": 1e-9, "adamw_learning_rate": 1e-9, "early_stopping": 2, "early_stopping_every_steps": 1}
-    stopped = go_on(finished.path, steps=100, **wishes).plan["finished"]["step"]
+    stopped = go_on(finished.path, steps=100, **wishes).plan["clock"]["begin"]
     with pytest.raises(Stopped):
-        go_on(finished.path, stop_at(stopped + 1), steps=5)
+        go_on(finished.path, stop_at(stopped + 1), steps=stopped)
     watcher = Watcher()
     go_on(finished.path, watcher)
     assert watcher.reports, "the patience that was used up before is not held against it"

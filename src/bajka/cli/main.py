@@ -28,7 +28,7 @@ FIRST = {
     "studio": "a page in the browser to write with a model",
 }
 SECOND = {
-    "demo": "train on built-in tales and write new ones, in three minutes",
+    "demo": "train on built-in tales and write new ones, in about two minutes",
     "doctor": "what works on this machine, and what is missing",
     "watch": "how a run goes: follow it while it trains, or read what it wrote as it learnt",
     "share": "put a model on the Hugging Face hub (--dry-run shows what would go)",

@@ -128,7 +128,8 @@ def _looks(settings: Settings, steps: int) -> int:
     plateau = steps // s.plateau_every_steps if s.schedule == "plateau" else 0
     if s.early_stopping is None:
         return plateau
-    return plateau + steps // (s.early_stopping_every_steps or early_every(settings, steps))
+    averaged = s.average not in (None, "none")  # which is judged too
+    return plateau + (1 + averaged) * (steps // (s.early_stopping_every_steps or early_every(settings, steps)))
 
 
 def early_every(settings: Settings, steps: int) -> int:

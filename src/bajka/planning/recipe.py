@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bajka.config import OptimizerName, Settings
+from bajka.errors import SettingsError
 from bajka.model import ModelConfig
 from bajka.planning.schedule import Schedule
 from bajka.planning.shape import Choices
@@ -128,6 +129,11 @@ def plan_schedule(settings: Settings, steps: int, minutes: float | None, c: Choi
     """The rate over the run; its number of steps stays open when the length is given in minutes."""
     wish = settings.schedule
     name = c.take("schedule", wish.schedule, "wsd", "flat, then a cooldown: its end may be moved later")
+    if name in ("constant", "plateau") and wish.final_rate_share is not None:
+        raise SettingsError(
+            f'final_rate_share = {wish.final_rate_share:g}, but the rate of schedule = "{name}" does not fall with time. Take '
+            "wsd, cosine or linear, or leave it out."
+        )
     final, why = {
         "wsd": (0.0, "falls to zero"),
         "cosine": (0.1, "the usual tenth"),

@@ -82,17 +82,19 @@ class Average:
         found = {f"average.{n}.{name}": value for n, one in enumerate(self.kept) for name, value in one.items()}
         return {"average.counts": counts, **found}
 
-    def load(self, state: Weights, model: nn.Module, *, source: str) -> None:
-        """Take over a saved state; a run that was saved without one, or with one of another kind, begins to average now.
+    def load(self, state: Weights, model: nn.Module, *, source: str, epoch: int) -> None:
+        """Take over a saved state; a run that was saved without one, or with one of another kind, begins to average now, with
+        `epoch` epochs complete.
 
         Raises `DamagedFileError` when a tensor is missing or of another shape.
         """
+        self.updates, self.kept, self._epoch = 0, [], epoch
         if "average.counts" not in state:
             return
-        updates, self._epoch, *kind = (int(count) for count in state["average.counts"])
+        updates, counted, *kind = (int(count) for count in state["average.counts"])
         if kind and _KINDS[kind[0]] != self.plan.kind:
             return  # the other average cannot go on as this one
-        self.updates = updates
+        self.updates, self._epoch = updates, counted
         places = {int(name.split(".")[1]) for name in state if name.startswith("average.") and name != "average.counts"}
         self.kept = [self._loaded(state, model, place, source) for place in sorted(places)]
 

@@ -145,18 +145,22 @@ def keep_to_minutes(session: Session) -> None:
     plan, state, world = session.plan, session.state, session.world
     if plan.minutes is None:
         return
-    decisions = read_decisions(session.plan_file["clock"])
+    clock = session.plan_file["clock"] or {}
+    decisions = read_decisions(clock)
     state.cooldown = Cooldown.decided(read_decisions(session.plan_file["clock"], until=state.step))
     if state.ended(plan.schedule) or (decisions and decisions[-1].step > state.step):
         return
-    minutes = Minutes(60 * plan.minutes, plan.schedule, session.pace, rhythm(session), plan.most_steps)
+    most = plan.most_steps
+    if clock.get("patience") and state.cooldown is not None:  # early stopping let the rate fall: it ends no later
+        most = min(state.cooldown.end, most or state.cooldown.end)
+    minutes = Minutes(60 * plan.minutes, plan.schedule, session.pace, rhythm(session), most)
     wanted = minutes.decide(state.step, session.clock.seconds(), decisions) if world.speaks else None
     if not world.agree(wanted is not None):
         return
     decision: Decision = world.first(lambda: _certain(wanted))
     before = None if state.cooldown is None else state.cooldown.end - state.step
     decisions.append(decision)
-    session.plan_file["clock"] = write_decisions(decisions)
+    session.plan_file["clock"] = clock | write_decisions(decisions)
     world.first(lambda: session.run.write_plan(session.plan_file))
     state.cooldown = Cooldown.decided(decisions)
     session.log.say(_said(decision, before, falls=plan.schedule.name not in ("constant", "plateau")))

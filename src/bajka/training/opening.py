@@ -24,19 +24,27 @@ from bajka.hardware import Machine, find_machine
 from bajka.model.transformer import Transformer
 from bajka.paths import absolute
 from bajka.planning.plan import CorpusFacts, Plan, describe
-from bajka.planning.schedule import Patience, Plateau
+from bajka.planning.schedule import Cooldown, Patience, Plateau, read_decisions
 from bajka.planning.wishes import check_fit
 from bajka.settings import shell_word, wishes
 from bajka.tokenizer import Tokenizer
 from bajka.training.average import Average
 from bajka.training.clock import Clock
-from bajka.training.extending import check_length, extended, with_other_length
+from bajka.training.extending import (
+    check_length,
+    check_readings,
+    clock_of,
+    extended,
+    falling,
+    gets_longer,
+    with_other_length,
+)
 from bajka.training.inputs import Inputs
 from bajka.training.life import Life, comparable, resumed_settings
 from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
 from bajka.training.planner import Planner
 from bajka.training.pulse import died_of_memory
-from bajka.training.saving import restore
+from bajka.training.saving import judge_anew, restore
 from bajka.training.session import Session
 from bajka.training.sharding import shard, sharded_memory, wants_shards, wants_shards_here
 from bajka.training.sources import sources_of
@@ -151,6 +159,8 @@ def _go_on(life: Life, log: Log, clock: Clock, world: World) -> Session:
     model = Transformer(Plan.from_dict(document["plan"]).model)
     session = _session(life, document, machine, inputs, model, log, clock, world)
     restore(session, read_checkpoint(folder))
+    if "evaluation_windows" in life.changed:  # other windows are easier or harder: what was best is judged anew
+        judge_anew(session)
     if session.state.stopper is not None and document.get("extended_at") == session.state.step:
         session.state.stopper.waited = 0  # who makes a run longer wants it to go on
     return session
@@ -163,7 +173,8 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     for line in mend_pointers(run):
         log.say(line)
     extends = life.state == "extend"
-    pointer = "cooldown" if extends and run.read_pointer("cooldown") else "last"
+    back = bool(run.read_pointer("cooldown")) and (extends or _falls_and_gets_longer(life))
+    pointer = "cooldown" if back else "last"
     folder = find_checkpoint(run, pointer, say=log.say)
     if folder is None:
         if any(line["step"] for line in run.metrics()):
@@ -175,10 +186,19 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     state = read_checkpoint(folder).state
     document["data"] = run.moved(document["data"])
     document["data"] |= _check_data(life, document, Tokenizer.load(folder), log)
-    plan = resumed_settings(Plan.from_dict(document["plan"]), settings, life)
+    before, decided = Plan.from_dict(document["plan"]), _decided(document, state["step"])
+    plan = resumed_settings(before, settings, life)
+    if "most_epochs" in life.changed:
+        check_readings(plan, state)
+    if "cooldown_share" in life.changed and not life.new_length and decided is not None:
+        raise RunError(
+            f"cooldown_share = {settings.schedule.cooldown_share:g}, but the rate of {run.path} falls already, and its end is "
+            "decided. Leave it out, or give the run another length too."
+        )
     if life.new_length and not extends:
         check_length(plan, state)
-        plan = with_other_length(plan, settings)
+        document["clock"] = clock_of(plan, None if back else falling(before, decided, state["step"]), state["step"])
+        plan = with_other_length(plan, settings, state)
         if plan.minutes is not None and plan.expected_steps == plan.most_steps:
             log.say(
                 f"It may end at step {plan.most_steps:,}, when the text was read {plan.most_epochs:g} times, though time may "
@@ -188,15 +208,14 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
         if "most_epochs" not in life.changed:  # what ended it before does not end it again
             plan = replace(plan, most_epochs=None)
         plan = extended(plan, state, settings, document["finished"])  # which may refuse: before anything is written
-        # From here the run goes on, now and after a crash, though later checkpoints exist.
+        document["clock"] = None
+    if extends or back:  # from here the run goes on, now and after a crash, though later checkpoints exist
         run.write_pointer("last", checkpoint=folder.name, step=state["step"], previous=None)
         document["extended_at"] = state["step"]
-        log.say(f"It goes on from step {state['step']:,}{', before its cooldown' if pointer == 'cooldown' else ''}.")
+        log.say(f"It goes on from step {state['step']:,}{', before its cooldown' if back else ''}.")
         cooldown = plan.schedule.cooldown(None)
         if cooldown is None or cooldown.begin > state["step"]:  # it may end before it comes to a cooldown of its own
             run.remove_pointer("cooldown")
-    if life.new_length:
-        document["clock"] = None
     if "learning_rate" in life.changed:  # the person's own answer to what made the rate fall
         document["rollbacks"] = []
     if document["machine"]["device"] == "cpu" and died_of_memory(run) and plan.micro_batch_size > 1:
@@ -210,6 +229,23 @@ def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     run.write_settings(settings)
     run.forget_after(state["step"])
     return document, folder
+
+
+def _decided(document: dict[str, Any], step: int) -> Cooldown | None:
+    """What the clock had decided by `step`."""
+    return Cooldown.decided(read_decisions(document["clock"], until=step))
+
+
+def _falls_and_gets_longer(life: Life) -> bool:
+    """Whether the rate of an unfinished run has begun to fall, and the run is given more than it had."""
+    last = life.run.read_pointer("last")
+    if last is None or not life.new_length:
+        return False
+    document, step = life.run.plan, int(last["step"])
+    before = Plan.from_dict(document["plan"])
+    cooldown = falling(before, _decided(document, step), step)
+    plan = resumed_settings(before, life.settings, life)
+    return cooldown is not None and gets_longer(before, plan, cooldown)
 
 
 def _note_machine(document: dict[str, Any], machine: Machine) -> None:

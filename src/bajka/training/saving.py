@@ -138,13 +138,22 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
         session.log.say(f"Continues, but not to the same bits: {', '.join(changed)}.")
 
 
+def judge_anew(session: Session) -> None:
+    """Forget which loss was the best: the next one is, for whoever compares them."""
+    session.best_loss = float("inf")
+    for one in (session.state.plateau, session.state.stopper):
+        if one is not None:
+            one.best = float("inf")
+
+
 def take_over(session: Session, checkpoint: Checkpoint) -> None:
     """Make the state that of a checkpoint: weights, optimizer, averages, position, rate."""
     saved, state, source = checkpoint.state, session.state, str(checkpoint.folder)
     _load_weights(state.model, checkpoint.weights, source=source)
     state.optimizer.load(checkpoint.tensors, source=source)
     if state.average is not None:
-        state.average.load(checkpoint.tensors, state.model, source=source)
+        complete = saved["position"] // session.batches.windows_per_epoch
+        state.average.load(checkpoint.tensors, state.model, source=source, epoch=complete)
     state.step, state.position, state.skipped = saved["step"], saved["position"], list(saved["skipped"])
     state.cooldown = Cooldown.decided(read_decisions(session.plan_file["clock"], until=state.step))
     state.rate_share = rate_share(session.plan_file, state.step)

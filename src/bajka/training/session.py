@@ -22,6 +22,7 @@ from bajka.training.inputs import Inputs
 from bajka.training.look import Losses, losses_of, samples, validation_loss
 from bajka.training.minutes import keep_to_minutes, save_seconds
 from bajka.training.mixed import batches_of
+from bajka.training.patience import look
 from bajka.training.pulse import Pulse
 from bajka.training.saving import check_disk, keep_as_best, save
 from bajka.training.sharding import is_sharded, whole
@@ -153,7 +154,7 @@ class Session:
     def _observe(self, step: int) -> None:
         """Whatever is due after a step: looks that change the weights, saving, then evaluation with samples, which draws
         nothing from training and cannot lose it."""
-        self._look()
+        look(self)
         cooldown, last = self.cooldown, self.state.ended(self.plan.schedule)
         # What comes before a cooldown is worth keeping: from there a run can be made longer. Cosine and linear fall
         # from the start, so a longer run of theirs goes on from the end.
@@ -164,27 +165,6 @@ class Session:
             self._save(before_cooldown=begins)
         if due:
             self._evaluate()
-
-    def _look(self) -> None:
-        """Show the validation loss to those who lower the rate or stop when it no longer improves."""
-        state = self.state
-        looking = [
-            one for one in (state.plateau, state.stopper) if one is not None and state.step % one.every_steps == 0
-        ]
-        if not looking:
-            return
-        began = self.clock.seconds()
-        with whole(state.model):
-            loss = self.world.largest(validation_loss(state.model, self.inputs, self.plan, self.machine).loss)
-        self.pace.spent("looks", self.clock.seconds() - began)
-        for one in looking:
-            if one.look(loss):
-                what = (
-                    f"the rate is now {state.plateau.share:.3g} of its peak"
-                    if one is state.plateau
-                    else "the run stops"
-                )
-                self.log.say(f"Step {state.step:,}: validation has not improved; {what}.")
 
     def _obey(self, signals: Signals) -> None:
         """Save and stop when any process got a signal, unless the run ends anyway."""

@@ -93,7 +93,10 @@ class TrainingState:
         return schedule.share(self.step, self.cooldown) * lowered
 
     def ended(self, schedule: Schedule) -> bool:
-        """Whether the schedule is over, or validation no longer improves and the run was to stop then."""
+        """Whether the schedule is over, or validation no longer improves and the run was to stop then.
+
+        Where the rate is still to fall before the end, whoever looks lets it fall first (`bajka.training.patience`).
+        """
         end = schedule.cooldown(self.cooldown)
         return (end is not None and self.step >= end.end) or (self.stopper is not None and self.stopper.over)
 

@@ -1,4 +1,4 @@
-"""`bajka demo`: from nothing to a model that writes tales, in about three minutes, with nothing to download."""
+"""`bajka demo`: from nothing to a model that writes tales, in two to three minutes, with nothing to download."""
 
 from __future__ import annotations
 
