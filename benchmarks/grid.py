@@ -29,7 +29,7 @@ import numpy as np
 
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters
-from bajka.planning.ngrams import COUNTED, copied, ngram_losses, sample_of
+from bajka.planning.ngrams import COUNTED, foretold, sample_of
 from bajka.tokens.store import TokenData, open_token_data
 
 CONTEXT, BATCH = 256, 8
@@ -144,7 +144,7 @@ def text_figures(data: TokenData, lines: list[dict[str, Any]]) -> dict[str, Any]
     seen = [line["tokens"] for line in lines if "tokens" in line][-1]
     found: dict[str, Any] = {"bytes_per_token": bytes_per_token}
     counted = sample_of(data.train.ids, min(seen, COUNTED))
-    losses = ngram_losses(counted, held_out, data.vocab_size, leave_out=copied(counted, held_out))
+    (losses,), _ = foretold(counted, held_out, data.vocab_size, bytes_per_token, sizes=[len(counted)])
     found["ngrams"] = [round(loss / np.log(2) / bytes_per_token, 5) for loss in losses]
     return found
 

@@ -141,7 +141,8 @@ def code() -> str:
     assert spec is not None, "bajka is not installed here: run this with the project's Python"
     assert spec.origin is not None
     package = Path(spec.origin).parent
-    return digest_of([*package.rglob("*.py"), *package.rglob("*.json"), *HERE.glob("*.py")])
+    data = (path for ending in ("json", "toml") for path in package.rglob(f"*.{ending}"))
+    return digest_of([*package.rglob("*.py"), *data, *HERE.glob("*.py")])
 
 
 def text_key(text: Path) -> str:
@@ -149,9 +150,9 @@ def text_key(text: Path) -> str:
     return f"{text.stem} {digest_of(path for path in [text, *text.rglob('*')] if path.is_file())}"
 
 
-def peer_key(checkout: Path) -> str:
-    """Eight digits of the programs of a peer's checkout."""
-    return digest_of(checkout.glob("*.py"))
+def peer_key(checkout: Path | None) -> str:
+    """Eight digits of the programs of nanoGPT's checkout; without one, of the other peers' programs, which stand here."""
+    return digest_of(HERE.glob("peer_*.py") if checkout is None else checkout.rglob("*.py"))
 
 
 def digest_of(files: Iterable[Path]) -> str:

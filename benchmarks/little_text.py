@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,6 @@ from peers import Peer, run_peer, steps_for
 from token_files import Tokens, as_characters, from_bajka, prepare
 
 Job = Callable[[], dict[str, Any]]
-CALIBRATING = Lock()
 SHAPES = {
     "4x128 context 64 batch 12": Peer(layers=4, width=128, heads=4, context=64, batch=12),
     "4x192 context 256 batch 8": Peer(layers=4, width=192, heads=3, context=256, batch=8),
@@ -106,6 +104,8 @@ def best_of(
     options: argparse.Namespace,
 ) -> tuple[Peer, str]:
     """The candidate whose best model has the fewest bits per byte."""
+    for peer, kind in candidates:  # alone: beside another job it would be given fewer steps
+        calibrated(text, peer, kind, kinds[kind], results, options)
     jobs = [
         lambda peer=peer, kind=kind: peer_run(text, peer, kind, kinds[kind], results, options)
         for peer, kind in candidates
@@ -160,14 +160,11 @@ def calibrated(text: Path, peer: Peer, kind: str, tokens: Tokens, results: Resul
     """Steps of so many minutes, measured once for a shape and kept: seed, dropout and rate get the same."""
     key = {name: getattr(peer, name) for name in ("layers", "width", "context", "batch")} | {"tokens": kind}
     key |= setting(text, options) | {"peer": peer_key(options.nanogpt)}
-    with CALIBRATING:
-        line = results.once(
-            "calibrate nanoGPT",
-            key,
-            lambda: {
-                "steps": steps_for(options.minutes, peer, tokens, nanogpt=options.nanogpt, threads=options.threads)
-            },
-        )
+    line = results.once(
+        "calibrate nanoGPT",
+        key,
+        lambda: {"steps": steps_for(options.minutes, peer, tokens, nanogpt=options.nanogpt, threads=options.threads)},
+    )
     return int(line["steps"])
 
 

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness import HERE, Results, code, medians, parser, python, run, show
+from harness import HERE, Results, code, medians, parser, peer_key, python, run, show
 
 OURS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -51,7 +51,7 @@ def main() -> None:
     for number in range(options.rounds):
         for form in forms:
             key = {name: getattr(options, name) for name in names} | {"round": number}
-            key |= {} if form in PEERS else {"code": code()}
+            key |= {"peer": peer_key(options.nanogpt)} if form in PEERS else {"code": code()}
             line = results.once(form, key, lambda form=form: again(form, options))
             found[form].append(line)
             show(form, line)

@@ -98,6 +98,7 @@ def calibrated(peer: Peer, minutes: float, tokens: Tokens, results: Results, opt
     key = {name: value for name, value in peer.settings.items() if name != "rate"} | {
         "minutes": minutes,
         "data": tokens.name,
+        "peer": peer_key(options.nanogpt if peer.program == "nanogpt" else None),
     }
     line = results.once(
         f"calibrate {peer.name}", key, lambda: {"steps": steps_for(minutes, peer, tokens, nanogpt=options.nanogpt)}
@@ -116,7 +117,7 @@ def trained(
             return judged(peer, outcome, tokens, nanogpt=options.nanogpt)  # type: ignore[no-any-return]
 
     key = peer.settings | {"data": tokens.name, "steps": steps, "round": number}
-    key |= {"peer": peer_key(options.nanogpt)} if peer.program == "nanogpt" else {}
+    key["peer"] = peer_key(options.nanogpt if peer.program == "nanogpt" else None)
     return results.once(name, key, measure)
 
 

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness import HERE, Results, code, medians, parser, python, run, show
+from harness import HERE, Results, code, medians, parser, peer_key, python, run, show
 from step_forms import Shape, build, parts_of
 
 FP32 = ("nanogpt-fp32", "nanogpt-fp32-compiled", "bajka-adamw-fp32", "bajka-muon-fp32", "bajka-adamw-fp32-compiled")
@@ -70,7 +70,9 @@ def compare(options: argparse.Namespace) -> None:
                 )
                 products.setdefault(precision, []).append(line)
             for form in forms:
-                key = setting(text, number, options) | ({} if form.startswith("nano") else {"code": code()})
+                theirs = form.startswith("nano")
+                key = setting(text, number, options)
+                key |= {"peer": peer_key(options.nanogpt)} if theirs else {"code": code()}
                 line = results.once(form, key, partial(one, form, text, options))
                 found[form].append(line)
                 show(f"{text} {form}", line)

@@ -99,3 +99,4 @@ def test_what_is_left_out_is_not_counted() -> None:
     whole, some = (ngram_losses(train, held_out, 50, leave_out=mask) for mask in (None, leave_out))
     assert whole[-1] < 0.95 * some[-1]
     assert some[-1] == pytest.approx(alone[-1], rel=0.03)
+    assert ngram_losses(train, held_out, 50, leave_out=np.ones(400, dtype=bool)) == whole, "nothing would be left"

@@ -63,6 +63,41 @@ def test_a_run_whose_rate_falls_and_that_is_made_shorter_falls_faster_from_where
     assert found[-1] < 0.2
 
 
+def test_a_run_that_was_made_shorter_can_be_made_longer_again_from_before_its_fall(texts: Path, tmp_path: Path) -> None:
+    run = stopped_at(18, texts, tmp_path / "run")
+    begin = go_on(run, steps=22).plan["clock"]["begin"]
+    watcher = Watcher()
+    assert go_on(run, watcher, steps=20).plan["finished"]["step"] == begin + 20
+    assert watcher.reports[0].step == begin + 1
+    assert rates(watcher)[0] <= 1.0
+    assert rates(watcher) == sorted(rates(watcher), reverse=True)
+
+
+def test_minutes_that_are_over_are_refused_though_the_rate_has_fallen(texts: Path, tmp_path: Path) -> None:
+    run = stopped_at(34, texts, tmp_path / "run")
+    with pytest.raises(RunError, match=r"minutes = 1e-05, but .* are used"):
+        go_on(run, minutes=1e-5)
+
+
+def test_a_damaged_checkpoint_from_before_the_fall_is_not_called_one(texts: Path, tmp_path: Path) -> None:
+    run, watcher = stopped_at(34, texts, tmp_path / "run"), Watcher()
+    pointer = bajka.open_run(run).folder.read_pointer("cooldown")
+    assert pointer is not None
+    (run / "checkpoints" / pointer["checkpoint"] / "model.safetensors").write_bytes(b"damaged")
+    go_on(run, watcher, steps=60)
+    assert "before its cooldown" not in watcher.text
+    assert watcher.reports[0].step > 30
+    assert rates(watcher)[0] < 0.4, "it goes on from where the rate stands"
+
+
+def test_a_smaller_patience_does_not_end_a_run_at_once(texts: Path, tmp_path: Path) -> None:
+    stuck = {"learning_rate": 1e-9, "adamw_learning_rate": 1e-9, "early_stopping": 50, "early_stopping_every_steps": 1}
+    run, watcher = stopped_at(15, texts, tmp_path / "run", **stuck), Watcher()
+    finished = go_on(run, watcher, early_stopping=3).plan["finished"]["step"]
+    assert watcher.reports[0].step in (15, 16)
+    assert finished > 2 * 16, "three looks, then a cooldown"
+
+
 def test_cosine_goes_on_from_where_it_stands(texts: Path, tmp_path: Path) -> None:
     run, watcher = stopped_at(30, texts, tmp_path / "run", schedule="cosine"), Watcher()
     before = bajka.open_run(run).metrics

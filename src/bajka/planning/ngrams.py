@@ -6,6 +6,7 @@ What counting gives in a second is where a small network stands after its first 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +18,12 @@ ORDERS = 5
 COUNTED = 1_000_000
 """Tokens that are counted at most: about a second of work."""
 
-PASSAGE = 24
-"""Tokens in a row that stand in the training text too: a passage that was copied, as a verse in two editions or an old joke.
-Counting knows it by heart, a small network does not."""
+PASSAGE, PASSAGE_BYTES = 24, 60
+"""Tokens in a row, of so many bytes at least, that stand in the training text too: a passage that was copied, as a verse in two
+editions or an old joke. Counting knows it by heart, a small network does not."""
+
+MOSTLY = 0.9
+"""Share of copied passages from which on none is left out: a text that is the same again and again stays what it is."""
 
 _LEAST_DISCOUNT = 0.01  # where nothing occurs once, so that nothing is impossible
 
@@ -41,7 +45,7 @@ def ngram_losses(
 ) -> tuple[float, ...]:
     """Nats a token of `held_out` under n-grams counted in `train`, of orders 1 to `ORDERS` (both: ids, in one dimension).
 
-    Where `leave_out` (as long as `held_out`) is true a token is not counted.
+    Where `leave_out` (as long as `held_out`) is true a token is not counted, unless nothing would be left.
 
     Interpolated with absolute discounts by Kneser and Ney (ICASSP 1995, "Improved backing-off for M-gram language
     modeling"): the highest order counts how often, those below it after how many different ids an n-gram occurs; below
@@ -50,9 +54,20 @@ def ngram_losses(
     levels = _levels(train.astype(np.int64), vocab_size)
     ranks = _ranks(held_out.astype(np.int64), vocab_size, levels)
     places = np.arange(ORDERS - 1, len(held_out))
-    if leave_out is not None:
+    if leave_out is not None and not leave_out[places].all():
         places = places[~leave_out[places]]
     return tuple(_loss(levels[:order], ranks, places, vocab_size) for order in range(1, ORDERS + 1))
+
+
+def foretold(
+    train: NDArray, held_out: NDArray, vocab_size: int, bytes_per_token: float, *, sizes: Sequence[int]
+) -> tuple[list[tuple[float, ...]], float]:
+    """`ngram_losses` of `held_out` for samples of `train` of so many tokens each, passages that stand in `train` left out; and
+    the share of these."""
+    known = copied(train, held_out, length=max(PASSAGE, round(PASSAGE_BYTES / bytes_per_token)))
+    leave_out = known if known.mean() < MOSTLY else None
+    losses = [ngram_losses(sample_of(train, size), held_out, vocab_size, leave_out=leave_out) for size in sizes]
+    return losses, float(known.mean())
 
 
 def copied(train: NDArray, held_out: NDArray, *, length: int = PASSAGE) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bajka.model import ModelConfig
 from bajka.planning.little import way_out
-from bajka.planning.outlook import UNLIKE, Outlook
+from bajka.planning.outlook import REPEATED, UNLIKE, Outlook
 from bajka.planning.recipe import LITTLE_TEXT_EPOCHS
 
 BUSY = 0.2
@@ -14,7 +14,8 @@ LATE = 0.5
 """Share of the minutes from which on it is said that they went by before training began."""
 
 COPIED = 0.05
-"""Share of the held-out text from which on it is said that it stands in the training text too."""
+"""Share of the held-out text from which on it is said that it stands in the training text too, if it is more than the text
+repeats itself anyway."""
 
 CUT = 0.8
 """Share of the text that rows of one document show below which it is said that the rest is never read."""
@@ -35,12 +36,17 @@ def plan_notes(
         )
     if outlook.seconds is not None:
         found += _before(outlook, spent)
-    if facts.copied >= COPIED:
+    if facts.copied >= max(COPIED, 2 * facts.repeated):
         found.append(
-            f"{100 * facts.copied:.0f} % of what is held out stands word for word in the training text too, in long passages: "
-            "there what is known by heart is judged, not what is learnt."
+            f"At least {100 * facts.copied:.0f} % of what is held out stands word for word in the training text too, in long "
+            "passages: there what is known by heart is judged, not what is learnt."
         )
-    if facts.unlike > UNLIKE:
+    if facts.repeated > REPEATED:
+        found.append(
+            f"About {100 * facts.repeated:.0f} % of the text stands in it more than once, in long passages: it is smaller "
+            "than it looks, and soon known by heart. --duplicate-paragraphs keeps one of equal ones (200 letters or more)."
+        )
+    elif facts.unlike > UNLIKE:
         found.append(
             f"What is held out is unlike the rest of the text ({facts.unlike:.1f} times as many bits as parts of that have): "
             "an appendix, another language, capitals? Validation judges only this. Where the text is cut into many documents "

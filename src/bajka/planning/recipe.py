@@ -129,11 +129,7 @@ def plan_schedule(settings: Settings, steps: int, minutes: float | None, c: Choi
     """The rate over the run; its number of steps stays open when the length is given in minutes."""
     wish = settings.schedule
     name = c.take("schedule", wish.schedule, "wsd", "flat, then a cooldown: its end may be moved later")
-    if name in ("constant", "plateau") and wish.final_rate_share is not None:
-        raise SettingsError(
-            f'final_rate_share = {wish.final_rate_share:g}, but the rate of schedule = "{name}" does not fall with time. Take '
-            "wsd, cosine or linear, or leave it out."
-        )
+    check_final_share(settings, name)
     final, why = {
         "wsd": (0.0, "falls to zero"),
         "cosine": (0.1, "the usual tenth"),
@@ -148,6 +144,16 @@ def plan_schedule(settings: Settings, steps: int, minutes: float | None, c: Choi
         final_rate_share=float(c.take("final_rate_share", wish.final_rate_share, final, why)),
         steps=None if minutes is not None else steps,
     )
+
+
+def check_final_share(settings: Settings, schedule: str) -> None:
+    """Raise `SettingsError` for a rate at the end of a schedule whose rate does not fall with time."""
+    wish = settings.schedule.final_rate_share
+    if schedule in ("constant", "plateau") and wish is not None:
+        raise SettingsError(
+            f'final_rate_share = {wish:g}, but the rate of schedule = "{schedule}" does not fall with time. Take wsd, '
+            "cosine or linear, or leave it out."
+        )
 
 
 def _cooldown_share(wish: float | None, schedule: str, c: Choices) -> float:

@@ -53,7 +53,7 @@ class CorpusFacts:
     `ngrams`: how predictable the text is, for expectations: so many training tokens were counted, and the held-out text
     then has so many bits a byte under their n-grams, the shortest first; smallest count first. Passages that stand in both are
     left out: `copied` is their share of the held-out tokens. `unlike`: how many times as many bits the held-out text has under
-    n-grams as pieces of the training text that were not counted.
+    n-grams as pieces of the training text that were not counted; `repeated`: the share of these that the rest of it holds.
     """
 
     train_tokens: int
@@ -68,6 +68,7 @@ class CorpusFacts:
     validation_documents: int = 0
     copied: float = 0.0
     unlike: float = 1.0
+    repeated: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,10 @@ class Judge:
     fits: Callable[[ModelConfig], bool]
 
 
-USUAL_STEP = 4096
-"""Tokens of a step in a run in steps: time is not what limits it, and more tokens teach more."""
+USUAL_STEP = {"cpu": 4096}
+"""Tokens of a step in a run in steps, by device: time is not what limits it, and more tokens teach more."""
+
+USUAL_GPU_STEP = 16_384
 
 YOURS = "you set it"
 """The reason of what the person set."""
@@ -112,7 +115,9 @@ def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge
     shapes = _shapes(settings, facts, context)
     small = [one for one in shapes if parameters(one) <= MOST_WEIGHTS * math.sqrt(facts.bytes)] or shapes[:1]
     fitting = [one for one in small if judge.fits(one)] or shapes[:1]
-    model, reason = _taught_by_time(fitting, judge) if judge.tokens else _taught_by_text(fitting, settings, facts)
+    model, reason = (
+        _taught_by_time(fitting, judge) if judge.tokens else _taught_by_text(fitting, settings, facts, machine)
+    )
     if len(shapes) == 1:
         reason = "the only usual shape that agrees with what you set"
     elif model is fitting[-1] and model is not shapes[-1]:
@@ -146,13 +151,15 @@ def _taught_by_time(shapes: list[ModelConfig], judge: Judge) -> tuple[ModelConfi
     return model, f"the largest shape that sees {TOKENS_A_WEIGHT} tokens for each weight in this time"
 
 
-def _taught_by_text(shapes: list[ModelConfig], settings: Settings, facts: CorpusFacts) -> tuple[ModelConfig, str]:
+def _taught_by_text(
+    shapes: list[ModelConfig], settings: Settings, facts: CorpusFacts, machine: Machine
+) -> tuple[ModelConfig, str]:
     """For a run in steps or epochs, whose time is not known: the largest shape with two different training tokens a weight,
     of those that it sees."""
     length, context = settings.schedule, shapes[0].context_length
     seen = facts.train_tokens * (1.0 if length.epochs is None else min(1.0, length.epochs))
     if length.steps is not None:
-        rows = settings.train.global_batch_size or max(1, USUAL_STEP // context)
+        rows = settings.train.global_batch_size or max(1, USUAL_STEP.get(machine.kind, USUAL_GPU_STEP) // context)
         seen = min(seen, length.steps * rows * context)
     whose = "the text has" if seen == facts.train_tokens else "the run sees"
     taught = [one for one in shapes if parameters(one) <= seen / 2]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bajka.planning.little import language_of
-from bajka.planning.ngrams import COUNTED, ORDERS, copied, ngram_losses, sample_of
+from bajka.planning.ngrams import COUNTED, ORDERS, foretold, sample_of
 from bajka.planning.plan import CorpusFacts
 from bajka.tokenizer import Tokenizer
 from bajka.tokens.mixture import PARTS, weights_of
@@ -18,7 +18,6 @@ from bajka.tokens.store import TokenData, TokenSet
 _HELD_OUT = 100_000  # ids of the validation text that are foretold
 _COMPARED = 250_000  # ids of the training text that tell whether the held-out text is like it, a tenth of them in ...
 _PIECES = 64
-_MOSTLY = 0.9
 _READ = 4_000  # ids that tell the language
 
 
@@ -31,6 +30,9 @@ def facts_of(
     """
     main = weights_of(shares)[0] / PARTS
     ngrams, share = ngrams_of(data.train.ids, data.validation, data.vocab_size)
+    unlike, repeated = likeness(
+        data.train.ids, data.validation.ids, data.vocab_size, data.validation.bytes_per_token or 1.0
+    )
     return CorpusFacts(
         train_tokens=round(len(data.train) / main),
         validation_tokens=len(data.validation),
@@ -42,7 +44,8 @@ def facts_of(
         bytes_per_token=data.validation.bytes_per_token,
         ngrams=ngrams,
         copied=share,
-        unlike=unlike(data.train.ids, data.validation.ids, data.vocab_size),
+        unlike=unlike,
+        repeated=repeated,
         language=language_of(
             tokenizer.decode(int(i) for i in sample_of(data.train.ids, _READ) if i != data.end_of_text)
         ),
@@ -56,27 +59,30 @@ def ngrams_of(
     in both, and the share of these; a second at most."""
     if not held_out.bytes or len(held_out) < ORDERS:
         return (), 0.0
-    bits = 1 / (math.log(2) * held_out.bytes_per_token)
     target, counted = sample_of(held_out.ids, _HELD_OUT), sample_of(train, COUNTED)
-    known = copied(counted, target)
-    leave_out = known if known.mean() < _MOSTLY else None  # a text that is the same again and again stays what it is
-    found = []
-    for some in (sample_of(counted, max(1, len(counted) // 4)), counted):
-        losses = ngram_losses(some, target, vocab_size, leave_out=leave_out)
-        found.append((len(some), tuple(round(loss * bits, 5) for loss in losses)))
-    return tuple(found), round(float(known.mean()), 4)
+    sizes = (max(1, len(counted) // 4), len(counted))
+    losses, known = foretold(counted, target, vocab_size, held_out.bytes_per_token, sizes=sizes)
+    bits = 1 / (math.log(2) * held_out.bytes_per_token)
+    found = (tuple(round(loss * bits, 5) for loss in orders) for orders in losses)
+    return tuple(zip(sizes, found, strict=True)), round(known, 4)
 
 
-def unlike(train: NDArray[np.unsignedinteger], held_out: NDArray[np.unsignedinteger], vocab_size: int) -> float:
+def likeness(
+    train: NDArray[np.unsignedinteger], held_out: NDArray[np.unsignedinteger], vocab_size: int, bytes_per_token: float
+) -> tuple[float, float]:
     """How many times as many nats a held-out token has under n-grams as one of the training text itself, of pieces that were
-    not counted: about 1 in most texts, 1.3 for the New Testament after the Old, 2 for a speech in capitals."""
+    not counted; and the share of these pieces that stands in the rest of the training text word for word.
+
+    The first is about 1 in most texts, 1.3 for the New Testament after the Old, 2 for a speech in capitals.
+    """
     counted = sample_of(train, _COMPARED)
     size = min(_COMPARED // 10, len(counted) // 10) // _PIECES
     if size < ORDERS or len(held_out) < ORDERS:
-        return 1.0
+        return 1.0, 0.0
     inside = np.zeros(len(counted), dtype=bool)
     for begin in np.linspace(0, len(counted) - size, _PIECES).astype(np.int64):
         inside[begin : begin + size] = True
     rest, target = counted[~inside], sample_of(held_out, size * _PIECES)
-    here, there = (ngram_losses(rest, ids, vocab_size)[-1] for ids in (counted[inside], target))
-    return round(there / here, 3) if here else 1.0
+    (here,), repeated = foretold(rest, counted[inside], vocab_size, bytes_per_token, sizes=[len(rest)])
+    (there,), _ = foretold(rest, target, vocab_size, bytes_per_token, sizes=[len(rest)])
+    return round(there[-1] / here[-1], 3) if here[-1] else 1.0, round(repeated, 4)

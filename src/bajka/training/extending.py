@@ -52,11 +52,14 @@ def falling(before: Plan, decided: Cooldown | None, step: int) -> Cooldown | Non
     return cooldown if cooldown is not None and cooldown.steps and cooldown.begin < step else None
 
 
-def gets_longer(before: Plan, plan: Plan, cooldown: Cooldown) -> bool:
+def gets_longer(before: Plan, plan: Plan, cooldown: Cooldown, state: Mapping[str, Any]) -> bool:
     """Whether a run whose rate falls in `cooldown` gets more steps or more time by its new `plan`."""
     if plan.schedule.steps is not None:
         return plan.schedule.steps > cooldown.end
-    return before.minutes is None or (plan.minutes or 0.0) > before.minutes
+    assert plan.minutes is not None
+    if before.minutes is not None:
+        return plan.minutes > before.minutes
+    return 60 * plan.minutes > float(state["active_seconds"]) * cooldown.end / max(1, int(state["step"]))
 
 
 def clock_of(plan: Plan, cooldown: Cooldown | None, step: int) -> dict[str, Any] | None:
@@ -65,7 +68,7 @@ def clock_of(plan: Plan, cooldown: Cooldown | None, step: int) -> dict[str, Any]
     decisions = [] if cooldown is None else [Decision(cooldown.begin, cooldown.steps), *cooldown.corrections]
     if plan.schedule.steps is not None:
         own = plan.schedule.cooldown(None)
-        if decisions or (own is not None and own.begin < step and own.steps):
+        if decisions or (plan.schedule.name == "wsd" and own is not None and own.begin < step):
             decisions.append(Decision(step, plan.schedule.steps - step))
     return write_decisions(decisions) if decisions else None
 
@@ -134,6 +137,6 @@ def _expecting(plan: Plan, steps: int, settings: Settings) -> Plan:
         expected_bits_per_byte=None,
         expectation=None,
         evaluate_every_steps=every,
-        early_stopping_every_steps=max(looking, plan.early_stopping_every_steps),
+        early_stopping_every_steps=looking,
         average=plan_average(settings, steps, epochs, Choices()),
     )

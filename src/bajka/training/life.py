@@ -16,7 +16,7 @@ from bajka.corpus.unchanged import changed_since
 from bajka.errors import RunError
 from bajka.paths import absolute, holds, typed
 from bajka.planning.plan import Plan
-from bajka.planning.recipe import plan_average
+from bajka.planning.recipe import check_final_share, plan_average
 from bajka.planning.shape import Choices
 from bajka.settings import SECTION_OF, settings_from, settings_with, shell_word, wishes
 from bajka.training.inputs import name_of
@@ -251,6 +251,8 @@ def resumed_settings(plan: Plan, settings: Settings, life: Life) -> Plan:
     recipe, schedule = plan.recipe, plan.schedule
     for name in names & {"learning_rate", "adamw_learning_rate", "weight_decay", "gradient_clip"}:
         recipe = replace(recipe, **{name: getattr(o, name)})
+    if "final_rate_share" in names:
+        check_final_share(settings, schedule.name)
     for name in names & {"warmup_steps", "cooldown_share", "final_rate_share"}:
         schedule = replace(schedule, **{name: getattr(s, name)})
     plan = replace(plan, recipe=recipe)

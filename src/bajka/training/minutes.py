@@ -143,11 +143,11 @@ def keep_to_minutes(session: Session) -> None:
     Those of before a crash are replayed; new ones come after the last of them. The first process decides for all.
     """
     plan, state, world = session.plan, session.state, session.world
+    clock = session.plan_file["clock"] or {}
+    state.cooldown = Cooldown.decided(read_decisions(clock, until=state.step))
     if plan.minutes is None:
         return
-    clock = session.plan_file["clock"] or {}
     decisions = read_decisions(clock)
-    state.cooldown = Cooldown.decided(read_decisions(session.plan_file["clock"], until=state.step))
     if state.ended(plan.schedule) or (decisions and decisions[-1].step > state.step):
         return
     most = plan.most_steps
@@ -199,7 +199,9 @@ def save_seconds(session: Session) -> float:
 def rhythm(session: Session) -> Rhythm:
     """How often a session does what."""
     saving = session.settings.train
-    looking = [one.every_steps for one in (session.state.plateau, session.state.stopper) if one is not None]
+    spoken = (session.plan_file["clock"] or {}).get("patience")  # early stopping looks no more
+    lookers = (session.state.plateau, None if spoken else session.state.stopper)
+    looking = [one.every_steps for one in lookers if one is not None]
     return Rhythm(
         session.plan.evaluate_every_steps,
         save=saving.save_every_steps,

@@ -9,46 +9,34 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from bajka.checkpoint.checkpoint import find_checkpoint, read_checkpoint
-from bajka.checkpoint.mending import mend_pointers
+from bajka.checkpoint.checkpoint import read_checkpoint
 from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.coaching.facts import text_facts
 from bajka.config import Settings
 from bajka.corpus.unchanged import seen_of
 from bajka.distributed import World
-from bajka.errors import RunError
 from bajka.hardware import Machine, find_machine
 from bajka.model.transformer import Transformer
 from bajka.paths import absolute
 from bajka.planning.plan import CorpusFacts, Plan, describe
-from bajka.planning.schedule import Cooldown, Patience, Plateau, read_decisions
+from bajka.planning.schedule import Patience, Plateau
 from bajka.planning.wishes import check_fit
-from bajka.settings import shell_word, wishes
+from bajka.settings import wishes
 from bajka.tokenizer import Tokenizer
 from bajka.training.average import Average
 from bajka.training.clock import Clock
-from bajka.training.extending import (
-    check_length,
-    check_readings,
-    clock_of,
-    extended,
-    falling,
-    gets_longer,
-    with_other_length,
-)
 from bajka.training.inputs import Inputs
-from bajka.training.life import Life, comparable, resumed_settings
-from bajka.training.mixed import folders_of, learned_from, open_all, prepare_all, reopen_all
+from bajka.training.life import Life, comparable
+from bajka.training.mixed import folders_of, open_all, prepare_all
 from bajka.training.planner import Planner
-from bajka.training.pulse import died_of_memory
-from bajka.training.saving import judge_anew, restore
+from bajka.training.saving import restore
 from bajka.training.session import Session
 from bajka.training.sharding import shard, sharded_memory, wants_shards, wants_shards_here
 from bajka.training.sources import sources_of
 from bajka.training.steps import TrainingState
+from bajka.training.taking_up import take_up
 from bajka.watching.record import Log
 from bajka.watching.trackers import check_trackers
 
@@ -148,7 +136,7 @@ def _plan_document(
 
 def _go_on(life: Life, log: Log, clock: Clock, world: World) -> Session:
     """An unfinished or to be extended run: the plan as saved (with what may change changed), the last good checkpoint."""
-    found = world.first(lambda: _take_up(life, log))
+    found = world.first(lambda: take_up(life, log))
     if found is None:
         return _begin(replace(life, state="new"), log, clock, world)
     document, folder = found
@@ -159,93 +147,10 @@ def _go_on(life: Life, log: Log, clock: Clock, world: World) -> Session:
     model = Transformer(Plan.from_dict(document["plan"]).model)
     session = _session(life, document, machine, inputs, model, log, clock, world)
     restore(session, read_checkpoint(folder))
-    if "evaluation_windows" in life.changed:  # other windows are easier or harder: what was best is judged anew
-        judge_anew(session)
-    if session.state.stopper is not None and document.get("extended_at") == session.state.step:
-        session.state.stopper.waited = 0  # who makes a run longer wants it to go on
+    stopper = session.state.stopper
+    if stopper is not None and ("early_stopping" in life.changed or document.get("extended_at") == session.state.step):
+        stopper.waited = 0  # who makes a run longer, or its patience another, wants it to go on
     return session
-
-
-def _take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
-    """Find the checkpoint to go on from and write what changes in plan.json; None when nothing was saved yet."""
-    run, settings, document = life.run, life.settings, life.run.plan
-    log.begin()
-    for line in mend_pointers(run):
-        log.say(line)
-    extends = life.state == "extend"
-    back = bool(run.read_pointer("cooldown")) and (extends or _falls_and_gets_longer(life))
-    pointer = "cooldown" if back else "last"
-    folder = find_checkpoint(run, pointer, say=log.say)
-    if folder is None:
-        if any(line["step"] for line in run.metrics()):
-            raise RunError(
-                f"The checkpoints of {run.path} are gone, so its training cannot go on. Its model is still there: begin a new "
-                f"run from it, bajka train TEXTS --from {shell_word(run.path)}"
-            )
-        return None
-    state = read_checkpoint(folder).state
-    document["data"] = run.moved(document["data"])
-    document["data"] |= _check_data(life, document, Tokenizer.load(folder), log)
-    before, decided = Plan.from_dict(document["plan"]), _decided(document, state["step"])
-    plan = resumed_settings(before, settings, life)
-    if "most_epochs" in life.changed:
-        check_readings(plan, state)
-    if "cooldown_share" in life.changed and not life.new_length and decided is not None:
-        raise RunError(
-            f"cooldown_share = {settings.schedule.cooldown_share:g}, but the rate of {run.path} falls already, and its end is "
-            "decided. Leave it out, or give the run another length too."
-        )
-    if life.new_length and not extends:
-        check_length(plan, state)
-        document["clock"] = clock_of(plan, None if back else falling(before, decided, state["step"]), state["step"])
-        plan = with_other_length(plan, settings, state)
-        if plan.minutes is not None and plan.expected_steps == plan.most_steps:
-            log.say(
-                f"It may end at step {plan.most_steps:,}, when the text was read {plan.most_epochs:g} times, though time may "
-                "be left: --most-epochs N for more."
-            )
-    if extends:
-        if "most_epochs" not in life.changed:  # what ended it before does not end it again
-            plan = replace(plan, most_epochs=None)
-        plan = extended(plan, state, settings, document["finished"])  # which may refuse: before anything is written
-        document["clock"] = None
-    if extends or back:  # from here the run goes on, now and after a crash, though later checkpoints exist
-        run.write_pointer("last", checkpoint=folder.name, step=state["step"], previous=None)
-        document["extended_at"] = state["step"]
-        log.say(f"It goes on from step {state['step']:,}{', before its cooldown' if back else ''}.")
-        cooldown = plan.schedule.cooldown(None)
-        if cooldown is None or cooldown.begin > state["step"]:  # it may end before it comes to a cooldown of its own
-            run.remove_pointer("cooldown")
-    if "learning_rate" in life.changed:  # the person's own answer to what made the rate fall
-        document["rollbacks"] = []
-    if document["machine"]["device"] == "cpu" and died_of_memory(run) and plan.micro_batch_size > 1:
-        plan = replace(plan, micro_batch_size=-(-plan.micro_batch_size // 2))
-        log.say(
-            "The last sitting was killed when memory was short: from here on "
-            f"{plan.micro_batch_size} sequences at once; the global batch stays {plan.global_batch_size}."
-        )
-    document |= {"plan": plan.as_dict(), "settings": wishes(settings), "finished": None}
-    run.write_plan(document)  # first: should a crash come now, config.toml is written from it
-    run.write_settings(settings)
-    run.forget_after(state["step"])
-    return document, folder
-
-
-def _decided(document: dict[str, Any], step: int) -> Cooldown | None:
-    """What the clock had decided by `step`."""
-    return Cooldown.decided(read_decisions(document["clock"], until=step))
-
-
-def _falls_and_gets_longer(life: Life) -> bool:
-    """Whether the rate of an unfinished run has begun to fall, and the run is given more than it had."""
-    last = life.run.read_pointer("last")
-    if last is None or not life.new_length:
-        return False
-    document, step = life.run.plan, int(last["step"])
-    before = Plan.from_dict(document["plan"])
-    cooldown = falling(before, _decided(document, step), step)
-    plan = resumed_settings(before, life.settings, life)
-    return cooldown is not None and gets_longer(before, plan, cooldown)
 
 
 def _note_machine(document: dict[str, Any], machine: Machine) -> None:
@@ -256,23 +161,6 @@ def _note_machine(document: dict[str, Any], machine: Machine) -> None:
         document.pop("matmul_rate", None)
         document["plan"]["expected_tokens_per_second"] = 0.0
     document["machine"] = now
-
-
-def _check_data(life: Life, document: dict[str, Any], tokenizer: Tokenizer, log: Log) -> dict[str, Any]:
-    """Where the run's ids are, prepared again if they are gone; `RunError` when texts or tokenizer are others now."""
-    facts, run = document["data"], life.run
-    inputs = reopen_all(
-        life.settings, facts, parent=run.data_parent, tokenizer=tokenizer, say=log.say, progress=log.view.working
-    )
-    found = folders_of(inputs)
-    now, before = learned_from(found), learned_from(facts)
-    if now != before:
-        changed = [f"{name or 'data'} {now.get(name)}, was {before.get(name)}" for name in before | now]
-        raise RunError(
-            f"The texts or the tokenizer are not those of {run.path} ({'; '.join(changed)}). Start a new run, or use "
-            f"--from {shell_word(run.path)}."
-        )
-    return found
 
 
 # -- both --------------------------------------------------------------------------------------------------------

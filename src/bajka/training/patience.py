@@ -76,13 +76,15 @@ def _begins_to_fall(session: Session, every_steps: int) -> bool:
 def _fall(session: Session) -> int:
     """Begin the cooldown now, written down before it takes effect; gives its steps. After a crash it is repeated here."""
     state, schedule = session.state, session.plan.schedule
-    decisions = read_decisions(session.plan_file["clock"], until=state.step)
+    clock = session.plan_file["clock"] or {}
+    decisions = read_decisions(clock, until=state.step)
     if not decisions:
         share = schedule.cooldown_share
         steps = max(1, round(state.step * share / (1.0 - share))) if share < 1.0 else 1
         if schedule.steps is not None:
             steps = min(steps, schedule.steps - state.step)
         decisions = [Decision(state.step, steps, round(session.clock.seconds(), 3))]
+    if not clock.get("patience"):
         session.plan_file["clock"] = write_decisions(decisions) | {"patience": True}
         session.world.first(lambda: session.run.write_plan(session.plan_file))
     state.cooldown = Cooldown.decided(decisions)

@@ -127,7 +127,7 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     """Begin where a checkpoint was made; says what differs from the machine of then."""
     saved = checkpoint.state
     take_over(session, checkpoint)
-    session.best_loss = session.world.first(lambda: best_loss(session.run))
+    session.best_loss = session.world.first(lambda: best_loss(session.run, since=_judged_since(session)))
     session.clock = replace(session.clock, earlier=float(saved["active_seconds"]))
     if "pace" in saved:
         session.pace.load(saved["pace"])
@@ -136,14 +136,6 @@ def restore(session: Session, checkpoint: Checkpoint) -> None:
     changed = [f"{k} {saved['machine'].get(k)} -> {v}" for k, v in now.items() if saved["machine"].get(k) != v]
     if changed:
         session.log.say(f"Continues, but not to the same bits: {', '.join(changed)}.")
-
-
-def judge_anew(session: Session) -> None:
-    """Forget which loss was the best: the next one is, for whoever compares them."""
-    session.best_loss = float("inf")
-    for one in (session.state.plateau, session.state.stopper):
-        if one is not None:
-            one.best = float("inf")
 
 
 def take_over(session: Session, checkpoint: Checkpoint) -> None:
@@ -161,6 +153,9 @@ def take_over(session: Session, checkpoint: Checkpoint) -> None:
         state.plateau.load(saved["plateau"])
     if state.stopper is not None and saved.get("stopper"):
         state.stopper.load(saved["stopper"])
+    for one in (state.plateau, state.stopper):
+        if one is not None and state.step <= _judged_since(session):
+            one.best = float("inf")
     if state.scaler is not None and saved["scaler"]:
         state.scaler.load_state_dict(saved["scaler"])
 
@@ -170,10 +165,17 @@ def rate_share(plan_file: Mapping[str, Any], step: int) -> float:
     return min((one["rate_share"] for one in plan_file.get("rollbacks", ()) if one["to_step"] <= step), default=1.0)
 
 
-def best_loss(run: RunFolder) -> float:
-    """Validation loss of the best model so far; infinite when there is none, or its checkpoint is no longer good."""
+def _judged_since(session: Session) -> int:
+    """The step up to which losses are of other validation windows than now; -1 where all are of the same."""
+    return int(session.plan_file.get("judged_since", -1))
+
+
+def best_loss(run: RunFolder, *, since: int = -1) -> float:
+    """Validation loss of the best model after step `since`; infinite when there is none, or its checkpoint is not good."""
     best = run.read_pointer("best") or {}
     try:
+        if best["step"] <= since:
+            return float("inf")
         verify(run.checkpoints / Path(best["checkpoint"]).name)
         return float(best["val_loss"])
     except (DamagedFileError, KeyError, TypeError, ValueError):
