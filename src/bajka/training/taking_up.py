@@ -46,9 +46,8 @@ def take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     document["data"] = run.moved(document["data"])
     document["data"] |= _check_data(life, document, Tokenizer.load(folder), log)
     plan = _with_changes(life, document, state, log, back=back)
-    if (
-        life.state == "extend" or back
-    ):  # from here the run goes on, now and after a crash, though later checkpoints exist
+    if life.state == "extend" or back:
+        # From here the run goes on, now and after a crash, though later checkpoints exist.
         run.write_pointer("last", checkpoint=folder.name, step=state["step"], previous=None)
         document["extended_at"] = state["step"]
         log.say(f"It goes on from step {state['step']:,}{', before its cooldown' if back else ''}.")
