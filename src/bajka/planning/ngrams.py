@@ -75,18 +75,29 @@ def copied(train: NDArray, held_out: NDArray, *, length: int = PASSAGE) -> NDArr
     found = np.zeros(len(held_out) + 1, dtype=np.int64)
     if min(len(train), len(held_out)) < length:
         return found[:-1] > 0
-    begins = np.flatnonzero(np.isin(_hashes(held_out, length), _hashes(train, length)))
+    wanted, there = _hashes(held_out, length), _hashes(train, length)
+    table = np.zeros(
+        1 << 20, dtype=bool
+    )  # most rows of `train` are told apart from all of `held_out` by their first 20 bits
+    table[wanted >> np.uint64(44)] = True
+    begins = np.flatnonzero(np.isin(wanted, there[table[there >> np.uint64(44)]]))
     np.add.at(found, begins, 1)
     np.add.at(found, begins + length, -1)
     return np.cumsum(found[:-1]) > 0
 
 
 def _hashes(ids: NDArray, length: int) -> NDArray[np.uint64]:
-    """A number of 64 bits for each row of `length` ids, by Horner's rule with Knuth's multiplier (MMIX)."""
-    ids, rows = ids.astype(np.uint64), len(ids) - length + 1
-    found = np.zeros(rows, dtype=np.uint64)
-    for place in range(length):  # it overflows, which is meant
-        found = found * np.uint64(6364136223846793005) + ids[place : place + rows] + np.uint64(1)
+    """A number of 64 bits for each row of `length` ids: a polynomial in Knuth's multiplier (MMIX), made from those of half the
+    length."""
+    factor = 6364136223846793005
+    found, size = ids.astype(np.uint64) + np.uint64(1), 1
+    single = found
+    for bit in bin(length)[3:]:  # it overflows, which is meant
+        found = found[: len(found) - size] * np.uint64(pow(factor, size, 1 << 64)) + found[size:]
+        size *= 2
+        if bit == "1":
+            found = found[:-1] * np.uint64(factor) + single[size:]
+            size += 1
     return found
 
 
