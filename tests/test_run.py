@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +158,19 @@ def test_a_run_writes_as_it_wrote_its_samples(tmp_path: Path) -> None:
     )
     assert len(greedy.write(["Once"])[0].ids) <= 5
     assert {greedy.generate("Once", seed=seed) for seed in (1, 2)} == {greedy.generate("Once", temperature=0)}
+
+
+def test_a_run_without_compiling_never_loads_the_compiler(tmp_path: Path) -> None:
+    """Loading it takes longer than preparing a novel."""
+    code = "import sys, bajka\nfrom tiny_runs import tales_file, train_tiny\nfrom pathlib import Path\n"
+    code += "train_tiny(tales_file(Path(sys.argv[1])), out=sys.argv[1] + '/run', steps=2, compile='off')\n"
+    code += (
+        "print(sorted(name for name in sys.modules if name in ('torch._inductor', 'torch._dynamo', 'transformers')))"
+    )
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
