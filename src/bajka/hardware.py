@@ -92,7 +92,9 @@ def torch_as_before() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        if torch.are_deterministic_algorithms_enabled() != strict:  # saying it again would import torch's compiler: 1.3 s
+        if (
+            torch.are_deterministic_algorithms_enabled() != strict
+        ):  # saying it again would import torch's compiler: 1.3 s
             torch.use_deterministic_algorithms(strict, warn_only=only_warns)
         torch.set_rng_state(cpu)
         if gpus:
