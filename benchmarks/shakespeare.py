@@ -98,9 +98,7 @@ def conclude(found: dict[str, list[dict[str, Any]]], target: float) -> None:
     for name, figures in middle.items():
         show(f"median {name}", figures)
     judged = [line["bytes"] for lines in found.values() for line in lines]
-    if (
-        max(judged) - min(judged) > 1
-    ):  # the first character is judged by those whose texts begin with a token of their own
+    if max(judged) - min(judged) > 1:  # ours judges the first character too: its texts begin with a token of their own
         print("the two were not judged on the same text: the ratios mean nothing")
     if not all(line["reached"] for line in found["bajka"]):
         print(f"bajka did not reach {target} in every round: give it more --steps")

@@ -92,9 +92,7 @@ def torch_as_before() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        if (
-            torch.are_deterministic_algorithms_enabled() != strict
-        ):  # saying it again would import torch's compiler: 1.3 s
+        if torch.are_deterministic_algorithms_enabled() != strict:  # else it would load torch's compiler for nothing
             torch.use_deterministic_algorithms(strict, warn_only=only_warns)
         torch.set_rng_state(cpu)
         if gpus:
