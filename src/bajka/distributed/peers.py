@@ -170,9 +170,9 @@ class Peers:
             still = still + 1 if self._beaten == seen else 0
             seen = self._beaten
             if still > _DEAD:
-                if self._stop.wait(
-                    _BEAT * int(os.environ.get("LOCAL_RANK", "0"))
-                ):  # the first makes the launcher end the rest
+                # One after the other: once the first of a machine has ended, its launcher ends the rest.
+                turn = _BEAT * int(os.environ.get("LOCAL_RANK", "0"))
+                if self._stop.wait(turn):
                     return
                 sys.stderr.write(f"bajka: {_lost(['The process at whose store the others met'])}\n")
                 sys.stderr.flush()

@@ -12,7 +12,7 @@ from bajka.model import ModelConfig
 from bajka.model.memory import Fit, Load, fit
 from bajka.planning.rates import Rates
 from bajka.planning.recipe import AveragePlan, Recipe
-from bajka.planning.shape import USUAL_GPU_STEP, USUAL_STEP, Choices
+from bajka.planning.shape import Choices, largest_step
 
 COMPILE_SECONDS = {"cpu": 12.0, "cuda": 40.0}
 """What torch.compile costs with a cold cache before the first step (two CPU cores: 9-13 s for the one block that is
@@ -138,12 +138,12 @@ def tokens_a_step(machine: Machine, tokens: float | None) -> int:
     On a GPU, which is fast with many at once, 16,384 where that leaves `GPU_STEPS` steps: a first rule.
     """
     if machine.kind != "cpu":
-        found = USUAL_GPU_STEP
+        found = largest_step(machine)
         while tokens is not None and found > 2048 and tokens < GPU_STEPS * found:
             found //= 2
         return found
     if tokens is None:
-        return USUAL_STEP["cpu"]
+        return largest_step(machine)
     return int(2 ** min(max(round(math.log2(2048 * (tokens / USUAL_TOKENS) ** (1 / 3))), 8), 12))
 
 

@@ -76,9 +76,7 @@ def copied(train: NDArray, held_out: NDArray, *, length: int = PASSAGE) -> NDArr
     if min(len(train), len(held_out)) < length:
         return found[:-1] > 0
     wanted, there = _hashes(held_out, length), _hashes(train, length)
-    table = np.zeros(
-        1 << 20, dtype=bool
-    )  # most rows of `train` are told apart from all of `held_out` by their first 20 bits
+    table = np.zeros(1 << 20, dtype=bool)  # by their first 20 bits most rows of `train` are none of those of `held_out`
     table[wanted >> np.uint64(44)] = True
     begins = np.flatnonzero(np.isin(wanted, there[table[there >> np.uint64(44)]]))
     np.add.at(found, begins, 1)

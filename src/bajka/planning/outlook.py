@@ -74,7 +74,10 @@ class Outlook:
         return MOST_READINGS if self.fresh else MOST_READINGS_FROM_WEIGHTS
 
     def seen(self, model: ModelConfig) -> float | None:
-        """Training tokens of a run: those that the time allows, or those of as many readings as it has at most."""
+        """Training tokens of a run: those of its epochs, or those that the time allows in as many readings as it has at most;
+        None for a run in steps."""
+        if self.settings.schedule.epochs is not None:
+            return self.settings.schedule.epochs * self.windows_per_epoch(model) * model.context_length
         tokens = self.tokens(model)
         return None if tokens is None else self._at_most(tokens, model)
 

@@ -142,9 +142,7 @@ def make_plan(
         model = imported_shape(settings, facts, imported, c)
     windows_per_epoch = outlook.windows_per_epoch(model)
     tokens = outlook.seen(model)
-    batch = _batch(
-        settings, machine, tokens or _tokens_of_epochs(settings, model, windows_per_epoch), model, windows_per_epoch, c
-    )
+    batch = _batch(settings, machine, tokens, model.context_length, windows_per_epoch, c)
     check_batch(settings, batch, windows_per_epoch)
     steps = _steps(settings, tokens, windows_per_epoch, batch, model.context_length)
     if compile_ and settings.hardware.compile == "auto" and (why := _vain(outlook, model, batch, steps)):
@@ -229,17 +227,10 @@ def _minutes(settings: Settings, c: Choices) -> float | None:
     return minutes
 
 
-def _tokens_of_epochs(settings: Settings, model: ModelConfig, windows_per_epoch: int) -> float | None:
-    """Tokens that a run in epochs sees."""
-    epochs = settings.schedule.epochs
-    return None if epochs is None else epochs * windows_per_epoch * model.context_length
-
-
 def _batch(
-    settings: Settings, machine: Machine, tokens: float | None, model: ModelConfig, windows_per_epoch: int, c: Choices
+    settings: Settings, machine: Machine, tokens: float | None, context: int, windows_per_epoch: int, c: Choices
 ) -> int:
     """Sequences of a step in a run that sees so many `tokens` (None: its steps are counted, whatever they see)."""
-    context = model.context_length
     planned = plan_batch(machine, tokens, context, windows_per_epoch)
     reason = f"{planned * context:,} tokens a step"
     if planned * context < tokens_a_step(machine, tokens):

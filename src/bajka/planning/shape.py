@@ -84,10 +84,8 @@ class Judge:
     fits: Callable[[ModelConfig], bool]
 
 
-USUAL_STEP = {"cpu": 4096}
-"""Tokens of a step in a run in steps, by device: time is not what limits it, and more tokens teach more."""
-
-USUAL_GPU_STEP = 16_384
+LARGEST_STEP = {"cpu": 4096, "gpu": 16_384}
+"""The most tokens of a planned step; so many has a run in steps, for time is not what limits it, and more tokens teach more."""
 
 YOURS = "you set it"
 """The reason of what the person set."""
@@ -106,6 +104,11 @@ class Choices:
             return wish
         self.reasons[name] = reason
         return planned
+
+
+def largest_step(machine: Machine) -> int:
+    """`LARGEST_STEP` of this machine."""
+    return LARGEST_STEP["cpu" if machine.kind == "cpu" else "gpu"]
 
 
 def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge: Judge, c: Choices) -> ModelConfig:
@@ -159,7 +162,7 @@ def _taught_by_text(
     length, context = settings.schedule, shapes[0].context_length
     seen = facts.train_tokens * (1.0 if length.epochs is None else min(1.0, length.epochs))
     if length.steps is not None:
-        rows = settings.train.global_batch_size or max(1, USUAL_STEP.get(machine.kind, USUAL_GPU_STEP) // context)
+        rows = settings.train.global_batch_size or max(1, largest_step(machine) // context)
         seen = min(seen, length.steps * rows * context)
     whose = "the text has" if seen == facts.train_tokens else "the run sees"
     taught = [one for one in shapes if parameters(one) <= seen / 2]

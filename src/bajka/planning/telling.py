@@ -36,16 +36,17 @@ def _limit(found: Expectation) -> str:
     """What the result lacks most, time or text or only both together, by what twice of each would bring."""
     middle = (found.bits_per_byte["low"] + found.bits_per_byte["high"]) / 2
     time, text, both = (
-        f"{max(0.0, 100 * (1 - bits / middle)):.0f} %"
+        f"about {percent:.0f} %" if percent >= 1 else "less than 1 %"
         for bits in (found.twice_time, found.twice_text, found.twice_both or middle)
+        for percent in [100 * (1 - bits / middle)]
     )
     if found.limit == "both":
         return (
             "Time and text end together: twice the time alone, or twice the text alone, would lower this by less than 1 %, "
-            f"both by about {both}."
+            f"both by {both}."
         )
     less = "Text, more than time, is the limit" if found.limit == "text" else "Time, more than text, is the limit"
-    return f"{less}: twice the time would lower this by about {time}, twice the text by about {text}."
+    return f"{less}: twice the time would lower this by {time}, twice the text by {text}."
 
 
 def _done(plan: Plan, began: datetime | None) -> str:
