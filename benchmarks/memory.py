@@ -66,7 +66,10 @@ def again(form: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def conclude(found: dict[str, list[dict[str, Any]]]) -> None:
-    """Medians as ratios to each form of nanoGPT."""
+    """Medians as ratios to each form of nanoGPT, whose model has to be as large as ours."""
+    sizes = {form: lines[0]["parameters"] for form, lines in found.items()}
+    if len(set(sizes.values())) > 1:
+        raise SystemExit(f"These are not the same model: {sizes} parameters.")
     middle = {form: medians(lines, "peak_mb", "tokens_per_second") for form, lines in found.items()}
     for peer in [form for form in middle if form in PEERS]:
         for form, figures in middle.items():
@@ -92,7 +95,7 @@ def ours(
 
     heads, shape = options.width // 64, {"n_layer": options.layers, "n_embd": options.width}
     common = {"family": "gpt2", "vocab_size": 50304, "context_length": options.context, "n_inner": 4 * options.width}
-    common |= {"n_head": heads, "n_kv_head": heads, "head_dim": 64, "dropout": 0.0}
+    common |= {"n_head": heads, "n_kv_head": heads, "head_dim": 64, "dropout": 0.0, "tie_embeddings": True}
     base = _base()
     model = Transformer(ModelConfig(**preset("gpt2") | common | shape))
     model.reset(0)
@@ -161,6 +164,7 @@ def _measure(model: Any, backward: Any, options: argparse.Namespace, base: float
     seconds = statistics.median(took[1:])
     peak = _peak()
     return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "peak_mb": peak,
         "above_libraries_mb": peak - base,
         "step_seconds": seconds,

@@ -240,10 +240,16 @@ def test_a_stride_without_sliding_windows_is_refused() -> None:
         ({}, {"steps": 20}, "evaluation_windows", "the fewest that tell how it goes"),
         ({"train_tokens": 700, "validation_tokens": 90, "bytes": 2000}, {}, "context_length", "the shortest"),
         (
-            {"train_tokens": 700, "validation_tokens": 90, "bytes": 2000},
+            {"train_tokens": 1000, "validation_tokens": 90, "bytes": 2000},
             {},
             "global_batch_size",
             "128 tokens a step, fewer",
+        ),
+        (
+            {"train_tokens": 450, "validation_tokens": 90, "bytes": 900},
+            {},
+            "global_batch_size",
+            "64 tokens a step, fewer",
         ),
         ({}, {"optimizer": "adam"}, "weight_decay", "adam has none"),
         ({}, {"average": "ema", "steps": 100}, "average_decay", "looks back over about 10 steps"),

@@ -183,6 +183,24 @@ def test_a_shape_that_is_held_back_says_by_what() -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "tokens", "shape"),
+    [
+        (1800, 1000, (2, 64)),
+        (3600, 2000, (2, 64)),
+        (7200, 4000, (2, 128)),
+        (7200, 4700, (3, 128)),
+        (11_000, 6600, (4, 128)),
+        (14_400, 9000, (4, 192)),
+    ],
+)
+def test_a_tiny_text_gets_the_network_that_learned_most_from_it(size: int, tokens: int, shape: tuple[int, int]) -> None:
+    tiny = replace(TEXT, bytes=size, train_tokens=tokens, validation_tokens=tokens // 9, vocab_size=320)
+    plan = plan_of(tiny, minutes=5)
+    assert (plan.model.n_layer, plan.model.n_embd) == shape
+    assert plan.reasons["n_layer"] == "the largest for so little text"
+
+
+@pytest.mark.parametrize(
     ("tokens", "validation", "context"),
     [(51_200, 2_048, 256), (51_199, 2_048, 128), (51_200, 2_047, 128), (9_000, 900, 32), (300, 40, 32)],
 )

@@ -148,9 +148,10 @@ def tokens_a_step(machine: Machine, tokens: float | None) -> int:
 
 
 def plan_batch(machine: Machine, tokens: float | None, context: int, windows_per_epoch: int) -> int:
-    """Sequences of a global batch: `tokens_a_step`, halved (down to four sequences) until an epoch has eight steps."""
+    """Sequences of a global batch: `tokens_a_step`, halved until an epoch has eight steps; the last four become two only
+    where it has fewer than six (docs/experiments.md, "Tiny texts")."""
     wanted = max(1, tokens_a_step(machine, tokens) // context)
-    while wanted > 4 and wanted * 8 > windows_per_epoch:
+    while wanted > 2 and wanted * (8 if wanted > 4 else 6) > windows_per_epoch:
         wanted //= 2
     return wanted
 

@@ -39,6 +39,10 @@ MOST_WEIGHTS = 31_000
 """No network has more weights than this times the square root of its text's bytes. Of 20 KB one of 3.4 million weights
 learned more than one of 11, of 150 KB 11 were better than 3.4 (docs/experiments.md, "Little text"); elsewhere a first rule."""
 
+MOST_WEIGHTS_OF_TOKENS = 0.03
+"""... nor more than this times the square of its training tokens, which is less below 20 KB: of 2 and 4 KB 2 x 64 learned most,
+of 8 KB 3 x 128 (docs/experiments.md, "Tiny texts")."""
+
 SHORT_MINUTES = 8
 """Runs on a CPU below it learn sooner with a short context (docs/experiments.md, "The recipe"); its place is a first rule."""
 
@@ -111,12 +115,17 @@ def largest_step(machine: Machine) -> int:
     return LARGEST_STEP["cpu" if machine.kind == "cpu" else "gpu"]
 
 
+def most_weights(facts: CorpusFacts) -> float:
+    """The most weights of a network for so little text."""
+    return min(MOST_WEIGHTS * math.sqrt(facts.bytes), MOST_WEIGHTS_OF_TOKENS * facts.train_tokens**2)
+
+
 def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge: Judge, c: Choices) -> ModelConfig:
     """The largest sensible shape that the time lets see enough tokens, or that the text does not starve."""
     wish = settings.model
     context = _context(settings, facts, machine, c)
     shapes = _shapes(settings, facts, context)
-    small = [one for one in shapes if parameters(one) <= MOST_WEIGHTS * math.sqrt(facts.bytes)] or shapes[:1]
+    small = [one for one in shapes if parameters(one) <= most_weights(facts)] or shapes[:1]
     fitting = [one for one in small if judge.fits(one)] or shapes[:1]
     model, reason = (
         _taught_by_time(fitting, judge) if judge.tokens else _taught_by_text(fitting, settings, facts, machine)
