@@ -157,9 +157,12 @@ def test_the_most_epochs_that_were_asked_for_end_a_run_whatever_its_windows(wish
     assert plan_of(minutes=10, n_layer=2, n_embd=64, **wishes).most_epochs is None
 
 
-def test_a_run_that_ends_long_before_its_minutes_is_not_compiled_for_them() -> None:
+def test_a_run_that_ends_long_before_its_minutes_is_told_with_its_own_length_and_is_not_compiled_for_them() -> None:
     tiny = replace(TEXT, train_tokens=6_000, validation_tokens=700, bytes=20_000)
     plan = plan_of(tiny, minutes=10, n_layer=4, n_embd=128)
+    assert any(
+        line.startswith(f"Expected in about {plan.expected_seconds:.0f} s of 10 minutes: ") for line in describe(plan)
+    )
     assert plan.reasons["compile"].startswith("off: the run ends after about ")
     assert not plan.compile
     assert plan_of(minutes=10, n_layer=4, n_embd=128).compile

@@ -70,6 +70,15 @@ def test_steps_say_their_share_of_the_run_and_of_the_machine(watched: tuple[bajk
     assert all(0 < line["peak_share"] < 1.5 for line in watcher.steps)
 
 
+def test_a_run_that_will_have_read_enough_long_before_its_minutes_says_so_from_the_start(
+    texts: Path, tmp_path: Path
+) -> None:
+    watcher = Watcher()
+    train_tiny(texts, watcher, out=str(tmp_path / "run"), steps=None, minutes=10, most_epochs=0.5)
+    assert all(line["seconds"] + line["seconds_left"] < 300 for line in watcher.steps)
+    assert watcher.steps[-1]["share"] == pytest.approx(1, abs=0.05)
+
+
 def test_without_prompts_the_openings_of_validation_texts_are_continued(texts: Path, tmp_path: Path) -> None:
     run = train_tiny(texts, out=str(tmp_path / "run"), steps=1, prompts=None)
     prompts = {s["prompt"] for s in run.folder.samples()}

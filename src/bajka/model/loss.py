@@ -13,6 +13,9 @@ from torch import Tensor
 
 from bajka.tokens.batches import IGNORED
 
+_ADDED = 2**20
+"""Numbers of the head's gradient that are added at once on a CPU: 4 MB in fp32."""
+
 
 def head_loss(x: Tensor, weight: Tensor, targets: Tensor, *, chunk: int | None) -> Tensor:
     """Cross entropy in nats of `x` (N, C) under the head `weight` (V, C), summed over `targets` (N) not `IGNORED`.
@@ -73,7 +76,7 @@ class _ChunkedLoss(torch.autograd.Function):
             if x.dtype == weight.dtype:
                 weight_gradient.addmm_(slopes.mT, some * counts)
             else:
-                weight_gradient += (slopes.mT @ (some * counts))[:entries]
+                _add_product(weight_gradient, slopes, some * counts)
             del slopes  # or it would live on beside the next chunk's logits
         ctx.save_for_backward(torch.cat(x_gradients), weight_gradient)
         return torch.stack(losses).sum()
@@ -82,6 +85,19 @@ class _ChunkedLoss(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x_gradient, weight_gradient = ctx.saved_tensors
         return x_gradient.mul_(gradients[0]), weight_gradient.mul_(gradients[0]), None, None
+
+
+def _add_product(total: Tensor, slopes: Tensor, x: Tensor) -> None:
+    """Add slopes (n, V or more) transposed x (n, C), which is in half precision, to `total` (V, C) in fp32.
+
+    On a CPU some rows at a time: torch widens what it adds, and all of it at once would be a second `total`.
+    """
+    if total.device.type != "cpu":
+        total += (slopes.mT @ x)[: len(total)]
+        return
+    rows = max(1, _ADDED // total.shape[1])
+    for part, some in zip(total.split(rows), slopes.split(rows, dim=1), strict=True):
+        part += some.mT @ x
 
 
 def slopes_of(x: Tensor, weight: Tensor, targets: Tensor, *, entries: int) -> tuple[Tensor, Tensor]:
@@ -94,6 +110,7 @@ def slopes_of(x: Tensor, weight: Tensor, targets: Tensor, *, entries: int) -> tu
     shares = logits.softmax(-1)
     places = targets.clamp_min(0)[:, None]
     losses = logits.amax(-1) - shares.amax(-1).log() - logits.gather(1, places)[:, 0]
+    del logits
     slopes = shares.scatter_add_(1, places, shares.new_full(places.shape, -1.0))
     slopes = slopes.to(x.dtype)
     if len(weight) > entries:

@@ -173,16 +173,16 @@ def _kept(c: ModelConfig, load: Load) -> int:
     else:
         attention += B * 4 * H
     if c.family == "modern" and not load.compiled:  # the norms of queries and keys
-        attention += (8 if B < 4 else 4) * (H + K)
+        attention += (B if load.device == "cpu" else 8 if B < 4 else 4) * (H + K)
     inner = (3 if load.compiled else 4) if c.activation == "swiglu" else 1 if c.activation == "relu" else 2
     dropped = (2 * C if c.dropout else 0) + (2 * c.n_head * c.context_length if c.attention_dropout else 0)
     return 2 * _norm(c, load) + attention + B * (inner * c.n_inner + dropped)
 
 
 def _norm(c: ModelConfig, load: Load) -> int:
-    """Bytes a token that one norm keeps: its input, what it gives, and in eager mode RMSNorm's product in fp32."""
+    """Bytes a token that one norm keeps: its input, what it gives, and in a GPU's eager mode RMSNorm's product in fp32."""
     B = load.bytes_per_activation
-    if load.compiled:
+    if load.compiled or (load.device == "cpu" and not c.is_gpt):  # `bajka.model.fused`
         return 2 * B * c.n_embd
     return (B + (4 if c.is_gpt else 8)) * c.n_embd
 
@@ -199,7 +199,7 @@ def _loss(c: ModelConfig, load: Load, tokens: int, chunk: int | None) -> int:
     """Bytes that come and go while the loss and its gradient are made."""
     B, V, C = load.bytes_per_activation, c.vocab_size, c.n_embd
     if chunk is not None:
-        sums = 4 * V * C + (B * V * C if B < 4 else 0)
+        sums = 4 * V * C + (B * V * C if B < 4 and load.device != "cpu" else 0)
         return sums + 8 * min(chunk, tokens) * V + B * tokens * C
     return tokens * V * 12
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def expected_lines(plan: Plan, began: datetime | None) -> list[str]:
     """Steps, speed and end of the run; bits a byte and loss as intervals; what limits it and what more would bring."""
-    length = f" in {plan.minutes:g} minute{'' if plan.minutes == 1 else 's'}" if plan.minutes is not None else ""
+    length = "" if plan.minutes is None else f" in {_length(plan, plan.minutes)}"
     lines = [
         f"Expected{length}: {plan.expected_steps:,} steps at about {plan.expected_tokens_per_second:,.0f} tokens/s, "
         f"{plan.expected_epochs:.1f} epochs{_done(plan, began)}."
@@ -30,6 +30,15 @@ def expected_lines(plan: Plan, began: datetime | None) -> list[str]:
         f"{found.loss['high']:.2f} a token of this vocabulary (from runs like this one; six of seven end inside)."
     )
     return [*lines, _limit(found)]
+
+
+def _length(plan: Plan, minutes: float) -> str:
+    """The minutes, and how much of them a run needs that ends long before."""
+    given = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
+    seconds = plan.expected_seconds
+    if not 0 < seconds < 0.8 * 60 * minutes:
+        return given
+    return f"about {f'{seconds:.0f} s' if seconds < 100 else f'{seconds / 60:.1f}'} of {given}"
 
 
 def _limit(found: Expectation) -> str:

@@ -183,10 +183,10 @@ def _said(decision: Decision, before: int | None, *, falls: bool) -> str:
     )
 
 
-def seconds_left(session: Session, cooldown: Cooldown) -> float:
-    """Seconds to the last step of a run, where that is known."""
+def seconds_left(session: Session, end: int) -> float:
+    """Seconds to the step `end` by the pace of now."""
     step = session.state.step
-    return rhythm(session).seconds(session.pace, step, max(0, cooldown.end - step))
+    return rhythm(session).seconds(session.pace, step, max(0, end - step))
 
 
 def save_seconds(session: Session) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def note_step(session: Session, report: StepReport) -> None:
         tokens_per_second=round(speed, 1),
         memory_bytes=used_memory(session.machine.device),
         share=round(share, 6),
-        seconds_left=None if left is None else round(left, 1),
+        seconds_left=round(left, 1),
         peak_share=_peak_share(session, speed),
     )
     if report.skipped:
@@ -73,15 +74,17 @@ def _peak_share(session: Session, speed: float) -> float | None:
     return None if not rate else round(speed * flops_per_token(session.plan.model) / (rate * session.world.size), 4)
 
 
-def _progress(session: Session, step: int) -> tuple[float, float | None]:
+def _progress(session: Session, step: int) -> tuple[float, float]:
     """Share of the run that is done, and seconds that are left."""
-    cooldown, elapsed = session.cooldown, session.clock.seconds()
+    cooldown, elapsed, minutes = session.cooldown, session.clock.seconds(), session.plan.minutes
+    end = session.plan.most_steps if cooldown is None else cooldown.end
+    left = math.inf if end is None else seconds_left(session, end)
+    if minutes is None:
+        assert end is not None
+        return step / end, left
     if cooldown is None:
-        assert session.plan.minutes is not None
-        budget = 60 * session.plan.minutes
-        return min(1.0, elapsed / budget), max(0.0, budget - elapsed)
-    left = seconds_left(session, cooldown)
-    return (step / cooldown.end if session.plan.minutes is None else elapsed / (elapsed + left + 1e-9)), left
+        left = min(left, max(0.0, 60 * minutes - elapsed))
+    return elapsed / (elapsed + left + 1e-9), left
 
 
 def note_losses(session: Session, losses: Losses, *, improved: bool) -> None:
