@@ -103,6 +103,11 @@ def test_a_training_leaves_torch_as_it_was(tmp_path: Path) -> None:
     with torch_as_before():
         torch.use_deterministic_algorithms(True)  # as on a GPU with --deterministic
     assert not torch.are_deterministic_algorithms_enabled()
+    with torch_as_before():
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        with torch_as_before():
+            torch.use_deterministic_algorithms(True)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def test_greedy_writing_needs_no_seed(run: bajka.Run) -> None:

@@ -92,7 +92,8 @@ def torch_as_before() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        if torch.are_deterministic_algorithms_enabled() != strict:  # else it would load torch's compiler for nothing
+        now = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        if now != (strict, only_warns):  # else it would load torch's compiler for nothing
             torch.use_deterministic_algorithms(strict, warn_only=only_warns)
         torch.set_rng_state(cpu)
         if gpus:

@@ -34,6 +34,10 @@ class Load:
     averages: int = 0
     device: str = "cpu"
 
+    def fused_norms(self, c: ModelConfig) -> bool:
+        """Whether RMSNorm is that of `bajka.model.fused`, which keeps nothing in fp32."""
+        return self.device == "cpu" and not self.compiled and not c.is_gpt
+
     def plain_attention(self, c: ModelConfig) -> bool:
         """Whether a (T, T) matrix of weights exists for every head."""
         return self.device == "cpu" and self.bytes_per_activation == 2 and c.context_length <= PLAIN_ATTENTION_UP_TO
@@ -173,7 +177,8 @@ def _kept(c: ModelConfig, load: Load) -> int:
     else:
         attention += B * 4 * H
     if c.family == "modern" and not load.compiled:  # the norms of queries and keys
-        attention += (B if load.device == "cpu" else 8 if B < 4 else 4) * (H + K)
+        wide = 8 if B < 4 else 4
+        attention += (B if load.fused_norms(c) else wide) * (H + K)
     inner = (3 if load.compiled else 4) if c.activation == "swiglu" else 1 if c.activation == "relu" else 2
     dropped = (2 * C if c.dropout else 0) + (2 * c.n_head * c.context_length if c.attention_dropout else 0)
     return 2 * _norm(c, load) + attention + B * (inner * c.n_inner + dropped)
@@ -182,7 +187,7 @@ def _kept(c: ModelConfig, load: Load) -> int:
 def _norm(c: ModelConfig, load: Load) -> int:
     """Bytes a token that one norm keeps: its input, what it gives, and in a GPU's eager mode RMSNorm's product in fp32."""
     B = load.bytes_per_activation
-    if load.compiled or (load.device == "cpu" and not c.is_gpt):  # `bajka.model.fused`
+    if load.compiled or load.fused_norms(c):
         return 2 * B * c.n_embd
     return (B + (4 if c.is_gpt else 8)) * c.n_embd
 

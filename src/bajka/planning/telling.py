@@ -34,11 +34,11 @@ def expected_lines(plan: Plan, began: datetime | None) -> list[str]:
 
 def _length(plan: Plan, minutes: float) -> str:
     """The minutes, and how much of them a run needs that ends long before."""
-    given = f"{minutes:g} minute{'' if minutes == 1 else 's'}"
-    seconds = plan.expected_seconds
+    given, seconds = f"{minutes:g} minute{'' if minutes == 1 else 's'}", plan.expected_seconds
     if not 0 < seconds < 0.8 * 60 * minutes:
         return given
-    return f"about {f'{seconds:.0f} s' if seconds < 100 else f'{seconds / 60:.1f}'} of {given}"
+    needed = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f}"
+    return f"about {needed} of {given}"
 
 
 def _limit(found: Expectation) -> str:
