@@ -12,6 +12,7 @@ from typing import Any
 
 TRAIN = """
 import json, os, signal, sys
+from bajka.cli.main import ending_at_once
 import torch.distributed as dist
 import bajka
 from bajka.distributed.peers import hang_up
@@ -27,17 +28,22 @@ class Told(SilentView):
         if report.step == self.stop:
             os.kill(os.getpid(), signal.SIGTERM)
 
-dist.init_process_group("gloo")  # one meeting for all sittings: starting processes is what takes long
-for texts, wishes in json.loads(sys.argv[1]):
-    told, code = Told(wishes.pop("stop_at", None)), 0
-    try:
-        bajka.train(texts, view=told, **wishes)
-    except BajkaError as error:
-        code = error.exit_code
-        told.lines.append(str(error))
-    print(json.dumps({"code": code, "said": told.lines}), flush=True)
-dist.barrier()
-hang_up()
+def work():
+    dist.init_process_group("gloo")  # one meeting for all sittings: starting processes is what takes long
+    for texts, wishes in json.loads(sys.argv[1]):
+        told, code = Told(wishes.pop("stop_at", None)), 0
+        try:
+            bajka.train(texts, view=told, **wishes)
+        except BajkaError as error:
+            code = error.exit_code
+            told.lines.append(str(error))
+        print(json.dumps({"code": code, "said": told.lines}), flush=True)
+    dist.barrier()
+    hang_up()
+    sys.exit()
+
+with ending_at_once():  # as the command does
+    work()
 """
 
 
@@ -65,7 +71,8 @@ def together(code: str, *arguments: str, size: int = 2) -> list[str]:
     processes = start_together(code, *arguments, size=size)
     printed = [process.communicate(timeout=300) for process in processes]
     codes = [process.returncode for process in processes]
-    assert codes == [0] * size, (codes, printed)
+    ends = "\n".join(f"code {code}: {err[-1500:]}" for code, (_, err) in zip(codes, printed, strict=True))
+    assert not any(codes), ends
     return [out for out, _ in printed]
 
 

@@ -37,7 +37,8 @@ if os.environ["RANK"] == rank:
     threading.Thread(target=strike, daemon=True).start()
 
 from bajka.cli.main import main
-main(sys.argv[4:])
+del sys.argv[1:4]
+main()
 """
 
 WISHES = TINY | {"steps": 2000, "evaluate_every_steps": 2000, "save_every_steps": 4}

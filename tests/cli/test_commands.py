@@ -48,6 +48,27 @@ def test_torch_is_not_imported_for(arguments: list[str], tmp_path: Path) -> None
     assert result.returncode == 0, result.stderr
 
 
+BUSY = """
+import sys, threading, time, torch
+def compute():
+    while True:
+        torch.randn(8, 8).add_(1).unbind(0)
+for _ in range(4):
+    threading.Thread(target=compute, daemon=True).start()
+time.sleep(0.1)
+if sys.argv[1:]:
+    from bajka.cli.main import main
+    main()
+"""
+
+
+@pytest.mark.parametrize(("command", "code"), [("--version", 0), ("trian", 2)])
+def test_a_command_ends_with_its_code_though_a_thread_still_computes(command: str, code: int) -> None:
+    result = subprocess.run([sys.executable, "-c", BUSY, command], capture_output=True, text=True)
+    assert result.returncode == code, result.stderr
+    assert result.stdout.startswith("bajka ") == (code == 0)
+
+
 def test_the_same_command_again_says_that_it_is_finished_and_how_to_go_on(bajka: Bajka, texts: Path) -> None:
     command = ["train", texts, "--steps", "3", *TINY]
     assert bajka(*command).code == 0

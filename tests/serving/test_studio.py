@@ -192,13 +192,14 @@ def test_a_run_is_served_with_its_own_habits_until_ctrl_c(tmp_path: Path) -> Non
     (run / "samples.jsonl").write_text('{"step": 0, "prompt": "A fox", "text": "."}\n' * 2)
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from bajka.serving.studio import run_studio\n"
-        f"run_studio({str(run)!r}, port=0, ready=lambda url: print(url, flush=True))"
+        "from bajka.cli.main import main; main()"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, "-c", code, "studio", str(run), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            client = Client(server.stdout.readline().strip(), verbose=False, analytics_enabled=False)
+            url = next(word for word in server.stdout.readline().split() if word.startswith("http://"))
+            client = Client(url, verbose=False, analytics_enabled=False)
             props = [component["props"] for component in client.config["components"]]
             values = {one["label"]: one.get("value") for one in props if one.get("label")}
             examples = [one["samples"] for one in props if "samples" in one]

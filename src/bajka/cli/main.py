@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import errno
 import importlib
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 
 STARTED = time.perf_counter()
@@ -50,8 +51,15 @@ usage: bajka COMMAND ... (bajka COMMAND --help for its options)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit with its code (0 when all went well; see `bajka.errors` for the others)."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command and exit with its code (0 when all went well; see `bajka.errors` for the others).
+
+    Without `arguments` it is the command line of this process, which then ends at once.
+    """
+    with ending_at_once() if arguments is None else nullcontext():
+        _main(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(arguments: list[str]) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # nothing leaves the computer unless it is shared
     _wait_briefly()
     _write_any_letter()
@@ -179,6 +187,26 @@ def _noticed_ctrl_c() -> Iterator[list[int]]:
         yield pressed
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Around the work of a process: it ends when that and all of `atexit` are done, without taking Python down.
+
+    A thread that still computes then (of gloo, of a page that answers somebody) would abort it: "terminate called".
+    """
+    code = [1]
+    atexit.register(_end_at_once, code)  # what is registered first is called last
+    try:
+        yield
+    except SystemExit as end:
+        code[0] = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+
+
+def _end_at_once(code: list[int]) -> None:
+    _let_go_of_output()
+    os._exit(code[0])
 
 
 def _let_go_of_output() -> None:
