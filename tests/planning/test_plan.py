@@ -314,8 +314,12 @@ def test_a_small_text_is_called_small_and_gets_dropout_when_it_is_read_often() -
 
 def test_steps_grow_with_the_tokens_that_a_run_sees() -> None:
     gpu = replace(MACHINE, device="cuda:0")
-    by_tokens = [[tokens_a_step(one, tokens) for tokens in (3e4, 1e5, 2e6, 1e8)] for one in (MACHINE, gpu)]
+    by_tokens = [[tokens_a_step(one, tokens, 1e9) for tokens in (3e4, 1e5, 2e6, 1e8)] for one in (MACHINE, gpu)]
     assert by_tokens == [[512, 1024, 2048, 4096], [2048, 2048, 4096, 16_384]]
+
+
+def test_little_text_gets_small_steps() -> None:
+    assert [tokens_a_step(MACHINE, 3 * text, text) for text in (5e3, 2e4, 1e5, 2e5)] == [256, 256, 512, 1024]
 
 
 def test_wide_networks_are_not_compiled_on_a_cpu() -> None:

@@ -24,6 +24,7 @@ _FEW = 64  # windows below which fewer, larger evaluations are better
 _LEAST, _FEWEST = 32, 4  # windows; fewer than the first only where so many would take four twentieths of the time
 _SAMPLE_SHARE = 0.25  # of the validation windows: as many of the training text show the gap between both
 _FORWARD = 0.4  # of a training step's time without its optimizer: a third, and no fused loss
+_AT_ONCE = 4096  # tokens of windows that are judged together, whatever a step has
 _OPERATIONS_A_TOKEN = 60.0  # started for a block when one token is written
 _DISK = 150e6  # bytes/s of a save: hashing, writing, fsync (a first rule for a slow disk)
 _SAMPLED = 3 * 32  # tokens beside the longest sample: their prompts, and measuring the speed of writing
@@ -62,7 +63,8 @@ def plan_looks(
     a_step = speed.step_seconds(model, batch)
     seconds = steps * a_step
     whole = validation_windows(settings, facts, model)
-    a_window = _FORWARD * replace(speed, optimizer="adamw", processes=1).step_seconds(model, batch, eager=True) / batch
+    rows = max(batch, _AT_ONCE // model.context_length)
+    a_window = _FORWARD * replace(speed, optimizer="adamw", processes=1).step_seconds(model, rows, eager=True) / rows
     beside = beside_seconds(settings, model, speed)
     cost = _Cost(beside, a_window, _sets(settings), _looks(settings, steps), whole)
     if in_minutes:

@@ -25,6 +25,10 @@ rules."""
 USUAL_TOKENS = 2e6
 """Tokens of a run on a CPU for which steps of 2,048 tokens are right."""
 
+LITTLE_TEXT = ((20_000, 256), (120_000, 512))
+"""Training tokens up to which a step on a CPU has so many: little text is read often enough whatever a step costs, and small
+steps learn more from each token (docs/experiments.md, "Tokens a step")."""
+
 GPU_STEPS = 400
 """A run on a GPU that would have fewer steps than this takes fewer tokens a step."""
 
@@ -131,9 +135,9 @@ def _compile_reason(machine: Machine, seconds: float | None, *, able: bool, pays
     return f"off: it takes about {cost:.0f} s, which {seconds / 60:.2g} minutes do not win back"
 
 
-def tokens_a_step(machine: Machine, tokens: float | None) -> int:
-    """Tokens of a step in a run that sees so many `tokens` (None: unknown): they grow with its cube root, because
-    small steps learn more from each token while there are few (docs/experiments.md, "Tokens a step").
+def tokens_a_step(machine: Machine, tokens: float | None, text: float) -> int:
+    """Tokens of a step in a run that sees so many `tokens` (None: unknown) of a text of `text` tokens: on a CPU they grow with
+    the cube root of those seen, because small steps learn more from each token while there are few; on `LITTLE_TEXT` fewer.
 
     On a GPU, which is fast with many at once, 16,384 where that leaves `GPU_STEPS` steps: a first rule.
     """
@@ -144,13 +148,14 @@ def tokens_a_step(machine: Machine, tokens: float | None) -> int:
         return found
     if tokens is None:
         return largest_step(machine)
-    return int(2 ** min(max(round(math.log2(2048 * (tokens / USUAL_TOKENS) ** (1 / 3))), 8), 12))
+    usual = int(2 ** min(max(round(math.log2(2048 * (tokens / USUAL_TOKENS) ** (1 / 3))), 8), 12))
+    return min([usual, *(few for most, few in LITTLE_TEXT if text <= most)])
 
 
 def plan_batch(machine: Machine, tokens: float | None, context: int, windows_per_epoch: int) -> int:
     """Sequences of a global batch: `tokens_a_step`, halved until an epoch has eight steps; the last four become two only
     where it has fewer than six (docs/experiments.md, "Tiny texts")."""
-    wanted = max(1, tokens_a_step(machine, tokens) // context)
+    wanted = max(1, tokens_a_step(machine, tokens, windows_per_epoch * context) // context)
     while wanted > 2 and wanted * (8 if wanted > 4 else 6) > windows_per_epoch:
         wanted //= 2
     return wanted

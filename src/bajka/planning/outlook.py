@@ -9,9 +9,9 @@ from bajka.config import Settings
 from bajka.model import ModelConfig
 from bajka.model.families import feed_forward_width
 from bajka.planning.expectation import Case, Expectation, case_of, evidence, expected_bits
-from bajka.planning.looks import SHARE
+from bajka.planning.looks import SHARE, plan_looks
 from bajka.planning.machine import USUAL_TOKENS, Speed, plan_batch
-from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, READINGS, CorpusFacts, usual_heads
+from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, READINGS, Choices, CorpusFacts, usual_heads
 from bajka.settings import wishes
 
 LAST_SECONDS = 2.0
@@ -128,7 +128,24 @@ class Outlook:
         """Tokens of the text itself, without what fills rows, that the time allows; of a run in minutes."""
         most = self.settings.schedule.most_epochs
         tokens = (self.seen(model) if most is not None and most < READINGS else self.tokens(model)) or 0.0
+        batch = self.sequences(model)
+        a_step = batch * model.context_length
+        tokens = min(tokens, a_step * self.beside_looks(model, max(1, int(tokens / a_step)), batch))
         return tokens * self.shown(model) / (self.windows_per_epoch(model) * model.context_length)
+
+    def beside_looks(self, model: ModelConfig, steps: int, batch: int) -> int:
+        """Steps that are left of so many in a run in minutes whose evaluations cost more than the usual twentieth."""
+        whole, a_step = self.training_seconds(model), self.speed.step_seconds(model, batch)
+        if whole is None:
+            return steps
+        looks = plan_looks(
+            self.settings, self.facts, model, self.speed, steps=steps, batch=batch, in_minutes=True, c=Choices()
+        )
+        if looks.share <= SHARE or steps * a_step * (1 + looks.share) <= whole:
+            return steps
+        if self.settings.evaluation.evaluate_every_steps is not None:  # fewer steps have fewer evaluations
+            return max(1, int(whole / (1 + looks.share) / a_step))
+        return max(1, steps // 10, int(whole / a_step - looks.share * steps))
 
     def _at_most(self, tokens: float, model: ModelConfig) -> float:
         """So many tokens, or those of as many epochs as a run has at most."""

@@ -17,7 +17,7 @@ from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import flops_per_token, parameters
 from bajka.planning.expectation import Expectation
-from bajka.planning.looks import SHARE, early_every, plan_looks
+from bajka.planning.looks import early_every, plan_looks
 from bajka.planning.machine import (
     Speed,
     compile_pays,
@@ -148,8 +148,9 @@ def make_plan(
     if compile_ and settings.hardware.compile == "auto" and (why := _vain(outlook, model, batch, steps)):
         compile_, c.reasons["compile"] = False, why
         speed = replace(speed, compiled=False)
+        outlook = replace(outlook, speed=speed)
     _check_time(outlook, model, speed, batch, minutes, spent)
-    steps = _beside_looks(outlook, model, speed, steps, batch)
+    steps = outlook.beside_looks(model, steps, batch)
     most_epochs = _most_epochs(settings, outlook, epochs := steps * batch / windows_per_epoch, c)
     readings = epochs * outlook.readings_per_epoch(model)
     model = plan_dropout(settings, model, readings, c, imported=not fresh)
@@ -233,7 +234,7 @@ def _batch(
     """Sequences of a step in a run that sees so many `tokens` (None: its steps are counted, whatever they see)."""
     planned = plan_batch(machine, tokens, context, windows_per_epoch)
     reason = f"{planned * context:,} tokens a step"
-    if planned * context < tokens_a_step(machine, tokens):
+    if planned * context < tokens_a_step(machine, tokens, windows_per_epoch * context):
         reason += ", fewer than usual, because the text is small: so an epoch has more steps"
     return int(c.take("global_batch_size", settings.train.global_batch_size, planned, reason))
 
@@ -276,20 +277,6 @@ def _check_time(
         more=min(spent, 30.0) + speed.compile_seconds(model) + LAST_SECONDS,  # of long preparing, half a minute
         imported=not outlook.fresh,
     )
-
-
-def _beside_looks(outlook: Outlook, model: ModelConfig, speed: Speed, steps: int, batch: int) -> int:
-    """Steps that are left of so many in a run in minutes whose evaluations cost more than the usual twentieth."""
-    whole, a_step = outlook.training_seconds(model), speed.step_seconds(model, batch)
-    if whole is None:
-        return steps
-    settings = outlook.settings
-    looks = plan_looks(settings, outlook.facts, model, speed, steps=steps, batch=batch, in_minutes=True, c=Choices())
-    if looks.share <= SHARE or steps * a_step * (1 + looks.share) <= whole:
-        return steps
-    if settings.evaluation.evaluate_every_steps is not None:  # fewer steps have fewer evaluations
-        return max(1, int(whole / (1 + looks.share) / a_step))
-    return max(1, steps // 10, int(whole / a_step - looks.share * steps))
 
 
 def _most_epochs(settings: Settings, outlook: Outlook, epochs: float, c: Choices) -> float | None:
