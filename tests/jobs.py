@@ -10,9 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+AS_A_COMMAND = """
+import sys
+from bajka.cli.main import ending_at_once
+with ending_at_once():  # so that no thread of gloo that still lives aborts a process whose work is done
+    exec(sys.argv.pop(1), {"__name__": "__main__"})
+"""
+
 TRAIN = """
 import json, os, signal, sys
-from bajka.cli.main import ending_at_once
 import torch.distributed as dist
 import bajka
 from bajka.distributed.peers import hang_up
@@ -28,22 +34,17 @@ class Told(SilentView):
         if report.step == self.stop:
             os.kill(os.getpid(), signal.SIGTERM)
 
-def work():
-    dist.init_process_group("gloo")  # one meeting for all sittings: starting processes is what takes long
-    for texts, wishes in json.loads(sys.argv[1]):
-        told, code = Told(wishes.pop("stop_at", None)), 0
-        try:
-            bajka.train(texts, view=told, **wishes)
-        except BajkaError as error:
-            code = error.exit_code
-            told.lines.append(str(error))
-        print(json.dumps({"code": code, "said": told.lines}), flush=True)
-    dist.barrier()
-    hang_up()
-    sys.exit()
-
-with ending_at_once():  # as the command does
-    work()
+dist.init_process_group("gloo")  # one meeting for all sittings: starting processes is what takes long
+for texts, wishes in json.loads(sys.argv[1]):
+    told, code = Told(wishes.pop("stop_at", None)), 0
+    try:
+        bajka.train(texts, view=told, **wishes)
+    except BajkaError as error:
+        code = error.exit_code
+        told.lines.append(str(error))
+    print(json.dumps({"code": code, "said": told.lines}), flush=True)
+dist.barrier()
+hang_up()
 """
 
 
@@ -59,7 +60,7 @@ def start_together(code: str, *arguments: str, size: int = 2) -> list[subprocess
     processes = []
     for rank in range(size):
         environment = os.environ | world | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-        command = [sys.executable, "-c", code, *arguments]
+        command = [sys.executable, "-c", AS_A_COMMAND, code, *arguments]
         processes.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         )
@@ -71,7 +72,7 @@ def together(code: str, *arguments: str, size: int = 2) -> list[str]:
     processes = start_together(code, *arguments, size=size)
     printed = [process.communicate(timeout=300) for process in processes]
     codes = [process.returncode for process in processes]
-    ends = "\n".join(f"code {code}: {err[-1500:]}" for code, (_, err) in zip(codes, printed, strict=True))
+    ends = "\n".join(f"code {number}: {err[-1500:]}" for number, (_, err) in zip(codes, printed, strict=True))
     assert not any(codes), ends
     return [out for out, _ in printed]
 

@@ -185,7 +185,10 @@ class ScheduleSettings(Section):
         None, ge=1, description="Stop after so many looks at the validation loss without improvement."
     )
     early_stopping_every_steps: int | None = Field(
-        None, ge=1, description="early_stopping: steps between its looks (default: as often as evaluations)."
+        None,
+        ge=1,
+        description="early_stopping: steps between its looks (default: between evaluations, if you set that, else a twentieth "
+        "of the run).",
     )
     average: Literal["none", "ema", "epochs"] | None = Field(
         None, description="Average of the weights, taken as the model when better: moving, or of the last epochs' ends."

@@ -83,6 +83,15 @@ def test_a_plan_expects_an_interval_that_the_conclusion_can_read() -> None:
     assert found.loss["low"] == pytest.approx(low * math.log(2) * TEXT.bytes_per_token, rel=1e-3)
 
 
+def test_nothing_is_expected_of_little_text_in_larger_steps_than_were_recorded() -> None:
+    little = replace(TEXT, train_tokens=60_000, bytes=600_000)
+    assert plan_of(little, minutes=5).expectation is not None
+    assert plan_of(little, minutes=5, global_batch_size=4096 // 128).expectation is None
+    in_steps = plan_of(little, steps=60)
+    assert in_steps.global_batch_size * in_steps.model.context_length > 1024
+    assert in_steps.expectation is None
+
+
 def test_more_time_or_text_is_never_expected_to_harm() -> None:
     for minutes in (1, 3, 10):
         found = plan_of(LARGER, minutes=minutes).expectation

@@ -20,6 +20,8 @@ from bajka.settings import settings_with
 from made_up import MACHINE, RATES, TEXT
 from tiny import tiny_config
 
+MUCH = replace(TEXT, train_tokens=50_000_000, validation_tokens=5_000_000, bytes=200_000_000)
+
 
 def plan_of(
     facts: CorpusFacts = TEXT, *, machine: Machine = MACHINE, imported: ModelConfig | None = None, **wishes: Any
@@ -318,8 +320,37 @@ def test_steps_grow_with_the_tokens_that_a_run_sees() -> None:
     assert by_tokens == [[512, 1024, 2048, 4096], [2048, 2048, 4096, 16_384]]
 
 
-def test_little_text_gets_small_steps() -> None:
-    assert [tokens_a_step(MACHINE, 3 * text, text) for text in (5e3, 2e4, 1e5, 2e5)] == [256, 256, 512, 1024]
+def test_little_text_gets_small_steps_unless_it_is_read_more_often_than_was_tried() -> None:
+    assert [tokens_a_step(MACHINE, 3 * text, text) for text in (5e3, 4e4, 1e5, 2e5)] == [256, 256, 512, 1024]
+    assert tokens_a_step(MACHINE, 30 * 1e5, 1e5) == tokens_a_step(MACHINE, 30 * 1e5, 1e9) == 2048
+
+
+def test_the_batch_of_little_text_says_why_and_no_other_does() -> None:
+    little = plan_of(replace(TEXT, train_tokens=60_000, bytes=600_000), minutes=2)
+    assert little.global_batch_size * little.model.context_length == 512
+    assert "the text is small" in little.reasons["global_batch_size"]
+    odd = plan_of(replace(TEXT, bytes=5_000_000, train_tokens=1_200_000), minutes=2, context_length=96)
+    assert "the text is small" not in odd.reasons["global_batch_size"]
+
+
+def test_dear_evaluations_leave_time_for_a_smaller_shape() -> None:
+    dear = plan_of(MUCH, minutes=10, evaluation_windows=4000)
+    assert dear.evaluation_share > 0.3
+    assert parameters(dear.model) < parameters(plan_of(MUCH, minutes=10).model)
+
+
+def test_looks_that_grow_with_the_steps_leave_as_many_as_they_pay_for() -> None:
+    wishes = {
+        "evaluation_windows": 50,
+        "early_stopping": 5,
+        "early_stopping_every_steps": 10,
+        "n_layer": 4,
+        "n_embd": 256,
+    }
+    plain, dear = plan_of(MUCH, minutes=10, n_layer=4, n_embd=256), plan_of(MUCH, minutes=10, **wishes)
+    assert 0.2 < dear.expected_steps / plain.expected_steps < 0.9
+    steps = dear.expected_steps * dear.global_batch_size * dear.model.context_length / dear.expected_tokens_per_second
+    assert steps * (1 + dear.evaluation_share) == pytest.approx(600, rel=0.05)
 
 
 def test_wide_networks_are_not_compiled_on_a_cpu() -> None:

@@ -32,7 +32,7 @@ def test_a_command_that_began_before_its_clock_was_made_counts_from_there() -> N
 
 
 def test_pace_is_the_time_of_the_latest_steps() -> None:
-    assert Pace().mean() == 1.0, "before the first step"
+    assert Pace(expected=0.2).mean() == 0.2, "before the first step"
     assert pace_of(*[9.0] * 50, *[2.0] * 20).mean() == 2.0
 
 

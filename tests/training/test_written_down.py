@@ -65,6 +65,7 @@ def test_a_view_is_told_every_line_that_is_written(watched: tuple[bajka.Run, Wat
 def test_steps_say_their_share_of_the_run_and_of_the_machine(watched: tuple[bajka.Run, Watcher]) -> None:
     run, watcher = watched
     assert [line["share"] for line in watcher.steps] == pytest.approx([n / 9 for n in range(1, 10)], abs=1e-5)
+    assert watcher.steps[0]["seconds_left"] < 8, "not a second a step: by the plan's speed, until one was timed"
     assert watcher.steps[-1]["seconds_left"] == 0
     assert run.plan["matmul_rate"] > 1e8
     assert all(0 < line["peak_share"] < 1.5 for line in watcher.steps)

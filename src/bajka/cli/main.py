@@ -191,7 +191,7 @@ def _noticed_ctrl_c() -> Iterator[list[int]]:
 
 @contextmanager
 def ending_at_once() -> Iterator[None]:
-    """Around the work of a process: it ends when that and all of `atexit` are done, without taking Python down.
+    """Around the work of a process: it ends when that and what it left to `atexit` are done, without taking Python down.
 
     A thread that still computes then (of gloo, of a page that answers somebody) would abort it: "terminate called".
     """
@@ -199,19 +199,24 @@ def ending_at_once() -> Iterator[None]:
     atexit.register(_end_at_once, code)  # what is registered first is called last
     try:
         yield
+        code[0] = 0
     except SystemExit as end:
         code[0] = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise
 
 
 def _end_at_once(code: list[int]) -> None:
-    _let_go_of_output()
-    os._exit(code[0])
+    try:
+        _let_go_of_output()
+    finally:
+        os._exit(code[0])
 
 
 def _let_go_of_output() -> None:
     """What nobody can read any more (a closed pipe or terminal) is dropped, so that it is no error at the very end."""
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # closed before this process began
+            continue
         try:
             stream.flush()
         except OSError:

@@ -24,7 +24,6 @@ _FEW = 64  # windows below which fewer, larger evaluations are better
 _LEAST, _FEWEST = 32, 4  # windows; fewer than the first only where so many would take four twentieths of the time
 _SAMPLE_SHARE = 0.25  # of the validation windows: as many of the training text show the gap between both
 _FORWARD = 0.4  # of a training step's time without its optimizer: a third, and no fused loss
-_AT_ONCE = 4096  # tokens of windows that are judged together, whatever a step has
 _OPERATIONS_A_TOKEN = 60.0  # started for a block when one token is written
 _DISK = 150e6  # bytes/s of a save: hashing, writing, fsync (a first rule for a slow disk)
 _SAMPLED = 3 * 32  # tokens beside the longest sample: their prompts, and measuring the speed of writing
@@ -63,7 +62,7 @@ def plan_looks(
     a_step = speed.step_seconds(model, batch)
     seconds = steps * a_step
     whole = validation_windows(settings, facts, model)
-    rows = max(batch, _AT_ONCE // model.context_length)
+    rows = min(rows_at_once(model.context_length), whole)
     a_window = _FORWARD * replace(speed, optimizer="adamw", processes=1).step_seconds(model, rows, eager=True) / rows
     beside = beside_seconds(settings, model, speed)
     cost = _Cost(beside, a_window, _sets(settings), _looks(settings, steps), whole)
@@ -114,6 +113,11 @@ class _Cost:
         )  # as many of the training text as it has at least
         few = left / (times * (self.sets + 1) + self.looks)  # equally many of it
         return int(min(whole, some) if some >= _LEAST else min(few, _LEAST))
+
+
+def rows_at_once(context: int) -> int:
+    """Windows that an evaluation judges together, whatever a step has."""
+    return max(8, 4096 // context)
 
 
 def _sets(settings: Settings) -> int:

@@ -25,9 +25,12 @@ rules."""
 USUAL_TOKENS = 2e6
 """Tokens of a run on a CPU for which steps of 2,048 tokens are right."""
 
-LITTLE_TEXT = ((20_000, 256), (120_000, 512))
-"""Training tokens up to which a step on a CPU has so many: little text is read often enough whatever a step costs, and small
+LITTLE_TEXT = ((40_000, 256), (120_000, 512))
+"""Tokens of a text up to which a step on a CPU has so many: little text is read often enough whatever a step costs, and small
 steps learn more from each token (docs/experiments.md, "Tokens a step")."""
+
+MOST_READINGS_TRIED = 6.5
+"""... in runs that read it no more often than was tried: six times, and what fills the last row."""
 
 GPU_STEPS = 400
 """A run on a GPU that would have fewer steps than this takes fewer tokens a step."""
@@ -136,10 +139,11 @@ def _compile_reason(machine: Machine, seconds: float | None, *, able: bool, pays
 
 
 def tokens_a_step(machine: Machine, tokens: float | None, text: float) -> int:
-    """Tokens of a step in a run that sees so many `tokens` (None: unknown) of a text of `text` tokens: on a CPU they grow with
-    the cube root of those seen, because small steps learn more from each token while there are few; on `LITTLE_TEXT` fewer.
+    """Tokens of a step in a run that sees so many `tokens` of a text of `text` tokens: on a CPU they grow with the cube root of
+    those seen, because small steps learn more from each token while there are few; on `LITTLE_TEXT` fewer.
 
-    On a GPU, which is fast with many at once, 16,384 where that leaves `GPU_STEPS` steps: a first rule.
+    On a GPU, which is fast with many at once, 16,384 where that leaves `GPU_STEPS` steps: a first rule. In a run in steps
+    (`tokens` None), which no time limits, the most.
     """
     if machine.kind != "cpu":
         found = largest_step(machine)
@@ -149,13 +153,15 @@ def tokens_a_step(machine: Machine, tokens: float | None, text: float) -> int:
     if tokens is None:
         return largest_step(machine)
     usual = int(2 ** min(max(round(math.log2(2048 * (tokens / USUAL_TOKENS) ** (1 / 3))), 8), 12))
+    if tokens > MOST_READINGS_TRIED * text:
+        return usual
     return min([usual, *(few for most, few in LITTLE_TEXT if text <= most)])
 
 
-def plan_batch(machine: Machine, tokens: float | None, context: int, windows_per_epoch: int) -> int:
+def plan_batch(machine: Machine, tokens: float | None, text: float, context: int, windows_per_epoch: int) -> int:
     """Sequences of a global batch: `tokens_a_step`, halved until an epoch has eight steps; the last four become two only
     where it has fewer than six (docs/experiments.md, "Tiny texts")."""
-    wanted = max(1, tokens_a_step(machine, tokens, windows_per_epoch * context) // context)
+    wanted = max(1, tokens_a_step(machine, tokens, text) // context)
     while wanted > 2 and wanted * (8 if wanted > 4 else 6) > windows_per_epoch:
         wanted //= 2
     return wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from bajka.config import Settings
@@ -10,7 +11,7 @@ from bajka.model import ModelConfig
 from bajka.model.families import feed_forward_width
 from bajka.planning.expectation import Case, Expectation, case_of, evidence, expected_bits
 from bajka.planning.looks import SHARE, plan_looks
-from bajka.planning.machine import USUAL_TOKENS, Speed, plan_batch
+from bajka.planning.machine import LITTLE_TEXT, USUAL_TOKENS, Speed, plan_batch
 from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, READINGS, Choices, CorpusFacts, usual_heads
 from bajka.settings import wishes
 
@@ -21,7 +22,7 @@ NOTICED = 0.005
 """Share of the bits per byte below which twice the time or twice the text is said to bring nothing by itself."""
 
 
-FEWEST_STEPS = 20
+RECORDED_STEPS = 20
 """Steps below which there is no record of a run."""
 
 RECORDED_CONTEXT = 32
@@ -87,7 +88,7 @@ class Outlook:
         return tokens is not None and seen is not None and seen < 0.95 * tokens
 
     def tokens(self, model: ModelConfig) -> float | None:
-        """Training tokens that the time allows, evaluations and compiling subtracted; None without a time."""
+        """Training tokens that the time allows, compiling and a twentieth for evaluations subtracted; None without a time."""
         whole = self.training_seconds(model)
         if whole is None:
             return None
@@ -125,7 +126,7 @@ class Outlook:
         return min(self.facts.train_tokens, self.windows_per_epoch(model) * model.context_length)
 
     def text_tokens(self, model: ModelConfig) -> float:
-        """Tokens of the text itself, without what fills rows, that the time allows; of a run in minutes."""
+        """Tokens of the text itself, without what fills rows, that the time and all evaluations allow; of a run in minutes."""
         most = self.settings.schedule.most_epochs
         tokens = (self.seen(model) if most is not None and most < READINGS else self.tokens(model)) or 0.0
         batch = self.sequences(model)
@@ -134,18 +135,22 @@ class Outlook:
         return tokens * self.shown(model) / (self.windows_per_epoch(model) * model.context_length)
 
     def beside_looks(self, model: ModelConfig, steps: int, batch: int) -> int:
-        """Steps that are left of so many in a run in minutes whose evaluations cost more than the usual twentieth."""
+        """Steps that are left of so many in a run in minutes whose evaluations cost more than the usual twentieth; where there
+        is always the one at the end, one in ten at least."""
         whole, a_step = self.training_seconds(model), self.speed.step_seconds(model, batch)
         if whole is None:
             return steps
-        looks = plan_looks(
-            self.settings, self.facts, model, self.speed, steps=steps, batch=batch, in_minutes=True, c=Choices()
+
+        def seconds(count: int) -> float:
+            looks = plan_looks(
+                self.settings, self.facts, model, self.speed, steps=count, batch=batch, in_minutes=True, c=Choices()
+            )
+            return count * a_step * (1 + max(SHARE, looks.share))
+
+        fewest = max(1, steps // 10) if self.settings.evaluation.evaluate_every_steps is None else 1
+        return fewest + bisect_right(
+            range(fewest + 1, steps + 1), max(whole, steps * a_step * (1 + SHARE)), key=seconds
         )
-        if looks.share <= SHARE or steps * a_step * (1 + looks.share) <= whole:
-            return steps
-        if self.settings.evaluation.evaluate_every_steps is not None:  # fewer steps have fewer evaluations
-            return max(1, int(whole / (1 + looks.share) / a_step))
-        return max(1, steps // 10, int(whole / a_step - looks.share * steps))
 
     def _at_most(self, tokens: float, model: ModelConfig) -> float:
         """So many tokens, or those of as many epochs as a run has at most."""
@@ -160,13 +165,13 @@ class Outlook:
     def _sequences(self, model: ModelConfig, tokens: float) -> int:
         """Sequences of a step in a run that sees so many tokens, which in turn depend on the steps a little."""
         windows = self.windows_per_epoch(model)
-        planned = plan_batch(self.speed.machine, tokens, model.context_length, windows)
+        planned = plan_batch(self.speed.machine, tokens, self.shown(model), model.context_length, windows)
         return self.settings.train.global_batch_size or planned
 
     def expectation(self, model: ModelConfig, tokens: float, *, steps: int) -> Expectation | None:
         """The expectation of a run that sees so many `tokens`; None where there is no record of anything like it."""
         case = self._case(model, tokens)
-        if case is None or steps < FEWEST_STEPS or not self._usual(model):
+        if case is None or steps < RECORDED_STEPS or not self._usual(model, tokens / steps):
             return None
         found = evidence()
         twice = replace(self, facts=replace(self.facts, train_tokens=2 * self.facts.train_tokens))
@@ -183,23 +188,31 @@ class Outlook:
         """Tokens that twice the time would bring a run that sees so many `tokens`: more readings than enough bring none."""
         return max(tokens, min(2 * tokens, (self.most_epochs or self._enough) * self.facts.train_tokens))
 
-    def _usual(self, model: ModelConfig) -> bool:
+    def _usual(self, model: ModelConfig, a_step: float) -> bool:
         """Whether the recipe is the plan's own, as in all recorded runs."""
         asked, train = wishes(self.settings), self.settings.train
         turned = any(asked.get(section, {}).keys() & names for section, names in _TURNS_AWAY.items())
         usual = model.family == "modern" and not model.dropout and not model.attention_dropout and not train.mix
-        return usual and not train.replay and not turned and not asked.get("optimizer") and self._as_recorded(model)
+        return (
+            usual
+            and not train.replay
+            and not turned
+            and not asked.get("optimizer")
+            and self._as_recorded(model, a_step)
+        )
 
-    def _as_recorded(self, model: ModelConfig) -> bool:
-        """Whether what the person set of heads, inner width, context and batch is like those of the recorded runs."""
+    def _as_recorded(self, model: ModelConfig, a_step: float) -> bool:
+        """Whether heads, inner width, context and tokens a step are like those of the recorded runs."""
         inner = feed_forward_width(model.family, model.n_embd)
         heads = usual_heads(model.n_embd)
         if (model.n_head, model.n_kv_head, model.n_inner) != (heads, heads, inner):
             return False
         if self.settings.model.context_length is not None and model.context_length < RECORDED_CONTEXT:
             return False
-        batch = self.settings.train.global_batch_size
-        return batch is None or RECORDED_TOKENS[0] <= batch * model.context_length <= RECORDED_TOKENS[1]
+        if self.facts.train_tokens <= LITTLE_TEXT[-1][0] and a_step > 2 * LITTLE_TEXT[-1][1]:
+            return False
+        asked = self.settings.train.global_batch_size is not None
+        return not asked or RECORDED_TOKENS[0] <= a_step <= RECORDED_TOKENS[1]
 
     def _case(self, model: ModelConfig, tokens: float) -> Case | None:
         if not self.fresh or self.settings.train.windows != "packed":

@@ -142,14 +142,14 @@ def make_plan(
         model = imported_shape(settings, facts, imported, c)
     windows_per_epoch = outlook.windows_per_epoch(model)
     tokens = outlook.seen(model)
-    batch = _batch(settings, machine, tokens, model.context_length, windows_per_epoch, c)
+    batch = _batch(outlook, model, tokens, c)
     check_batch(settings, batch, windows_per_epoch)
     steps = _steps(settings, tokens, windows_per_epoch, batch, model.context_length)
     if compile_ and settings.hardware.compile == "auto" and (why := _vain(outlook, model, batch, steps)):
         compile_, c.reasons["compile"] = False, why
         speed = replace(speed, compiled=False)
         outlook = replace(outlook, speed=speed)
-    _check_time(outlook, model, speed, batch, minutes, spent)
+    _check_time(outlook, model, batch, minutes, spent)
     steps = outlook.beside_looks(model, steps, batch)
     most_epochs = _most_epochs(settings, outlook, epochs := steps * batch / windows_per_epoch, c)
     readings = epochs * outlook.readings_per_epoch(model)
@@ -228,15 +228,15 @@ def _minutes(settings: Settings, c: Choices) -> float | None:
     return minutes
 
 
-def _batch(
-    settings: Settings, machine: Machine, tokens: float | None, context: int, windows_per_epoch: int, c: Choices
-) -> int:
+def _batch(outlook: Outlook, model: ModelConfig, tokens: float | None, c: Choices) -> int:
     """Sequences of a step in a run that sees so many `tokens` (None: its steps are counted, whatever they see)."""
-    planned = plan_batch(machine, tokens, context, windows_per_epoch)
+    machine, context, text = outlook.speed.machine, model.context_length, outlook.shown(model)
+    planned = plan_batch(machine, tokens, text, context, outlook.windows_per_epoch(model))
     reason = f"{planned * context:,} tokens a step"
-    if planned * context < tokens_a_step(machine, tokens, windows_per_epoch * context):
-        reason += ", fewer than usual, because the text is small: so an epoch has more steps"
-    return int(c.take("global_batch_size", settings.train.global_batch_size, planned, reason))
+    if planned < tokens_a_step(machine, tokens, math.inf) // context:
+        reason += ", fewer than usual, because the text is small: small steps learn more from it"
+    wish = outlook.settings.train.global_batch_size
+    return int(c.take("global_batch_size", wish, planned, reason))
 
 
 def _vain(outlook: Outlook, model: ModelConfig, batch: int, steps: int) -> str | None:
@@ -259,10 +259,9 @@ def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, bat
     return max(1, int(tokens / (batch * context)))
 
 
-def _check_time(
-    outlook: Outlook, model: ModelConfig, speed: Speed, batch: int, minutes: float | None, spent: float
-) -> None:
+def _check_time(outlook: Outlook, model: ModelConfig, batch: int, minutes: float | None, spent: float) -> None:
     """Refuse minutes in which the fewest steps that are worth their time do not fit, with their evaluations."""
+    speed = outlook.speed
     a_step = speed.step_seconds(model, batch)
     plain = outlook.settings.model_copy(update={"evaluation": EvaluationSettings()})  # what was set of them is no shape
     looks = plan_looks(

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 def expected_lines(plan: Plan, began: datetime | None) -> list[str]:
     """Steps, speed and end of the run; bits a byte and loss as intervals; what limits it and what more would bring."""
     length = "" if plan.minutes is None else f" in {_length(plan, plan.minutes)}"
+    epochs = plan.expected_epochs
     lines = [
         f"Expected{length}: {plan.expected_steps:,} steps at about {plan.expected_tokens_per_second:,.0f} tokens/s, "
-        f"{plan.expected_epochs:.1f} epochs{_done(plan, began)}."
+        f"{epochs:.{1 if epochs >= 0.1 else 4}f} epochs{_done(plan, began)}."
     ]
     if plan.minutes is not None:
         share = plan.evaluation_share / (1 + plan.evaluation_share)

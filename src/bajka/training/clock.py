@@ -49,15 +49,17 @@ def _lately() -> deque[float]:
 class Pace:
     """How long a step takes now, and what else costs how much, in seconds of the clock.
 
-    `started` is the active time when the first step was done, whose compiling and warming up say nothing of the others;
-    `beside` is all that this sitting spent between steps. It is saved with the state, so that a run that was killed
-    decides as one that was not.
+    `expected` is a step's time by the plan, or a second, for as long as none was timed. `started` is the active time when the
+    first step was done, whose compiling and warming up say nothing of the others; `beside` is all that this sitting spent
+    between steps. What was timed, and `started`, are saved with the state, so that a run that was killed decides as one that
+    was not.
     """
 
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     evaluations: deque[float] = field(default_factory=_lately)
     saves: deque[float] = field(default_factory=_lately)
     looks: deque[float] = field(default_factory=_lately)
+    expected: float = 1.0
     started: float | None = None
     beside: float = 0.0
     slow: int = 0
@@ -95,9 +97,9 @@ class Pace:
         return latest[len(latest) // 2]
 
     def mean(self) -> float:
-        """Seconds of a step now; a second before the first one. A single slow one counts for no more than two."""
+        """Seconds of a step now, as planned before the first one. A single slow one counts for no more than two."""
         if not self.recent:
-            return 1.0
+            return self.expected
         latest, most = self._latest(), 2 * self.typical()
         return sum(min(seconds, most) for seconds in latest) / len(latest)
 

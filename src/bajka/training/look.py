@@ -8,12 +8,12 @@ from typing import Any
 
 from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import SampleSettings
-from bajka.evaluation.loss import MOST_AT_ONCE, Loss, windows_loss
+from bajka.evaluation.loss import Loss, windows_loss
 from bajka.generation.sampling import Sampling
 from bajka.generation.write import Text, generate, measure_speed
 from bajka.hardware import Machine
 from bajka.model.transformer import Transformer
-from bajka.planning.looks import sample_windows
+from bajka.planning.looks import rows_at_once, sample_windows
 from bajka.planning.plan import Plan
 from bajka.tokens import TokenSet
 from bajka.training.inputs import Inputs
@@ -77,13 +77,12 @@ def _first_evaluation(run: RunFolder) -> dict[str, Any]:
 
 
 def _loss(model: Transformer, tokens: TokenSet, inputs: Inputs, plan: Plan, machine: Machine) -> Loss:
-    context = plan.model.context_length
     return windows_loss(
         model,
         tokens,
         end_of_text=inputs.data.end_of_text,
         most_windows=plan.evaluation_windows,
-        rows=max(1, min(max(8, 4096 // context), MOST_AT_ONCE // context)),
+        rows=rows_at_once(plan.model.context_length),
         dtype=machine.dtype,
         documents=plan.windows == "documents",
     )

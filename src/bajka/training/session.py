@@ -59,6 +59,9 @@ class Session:
 
     def __post_init__(self) -> None:
         self.batches = batches_of(self.inputs, self.plan)
+        a_step = self.plan.global_batch_size * self.plan.model.context_length
+        if self.plan.expected_tokens_per_second:  # none after another machine took the run up
+            self.pace.expected = a_step / self.plan.expected_tokens_per_second
 
     def go(self) -> None:
         """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes."""
