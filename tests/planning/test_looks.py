@@ -27,6 +27,13 @@ def test_long_runs_look_at_the_whole_validation_text_twenty_times() -> None:
     assert plan.expected_steps / plan.evaluate_every_steps == pytest.approx(19, abs=1)
 
 
+def test_where_nearly_all_of_the_validation_text_is_judged_all_of_it_is() -> None:
+    novel = replace(TEXT, train_tokens=82_318, validation_tokens=9_298, bytes=150_380)
+    plan = plan_of(novel, minutes=8, n_layer=6, n_embd=384, context_length=256)
+    assert plan.evaluation_windows == 37
+    assert plan.reasons["evaluation_windows"] == "all of the validation text"
+
+
 def test_wishes_are_kept_whatever_they_cost() -> None:
     plan = plan_of(minutes=2, evaluate_every_steps=1, evaluation_windows=100)
     assert (plan.evaluate_every_steps, plan.evaluation_windows) == (1, 100)
