@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch.distributed as dist
@@ -28,6 +28,7 @@ _SILENT = 5  # beats of ours without one of theirs: gone, when a collective fail
 _DEAD = 60  # beats: gone, though no collective failed (counted in our own beats: a machine that slept killed nobody)
 _GRACE = 20  # beats after another's last words: whoever still waits for it then will wait for ever
 _TELLING = 15.0  # seconds that the others give the first to tell the person
+_LEAVING = 2.0  # seconds that the first gives the others to leave its store
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,16 @@ class Peers:
         threading.Thread(target=self._guard, name="bajka-peers-guard", daemon=True).start()
 
     def leave(self) -> None:
-        """All went well: beat no more."""
+        """Beat no more. The first, at whose store the others may have met, stays until those that live have left it too."""
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._thread.join(5 * _BEAT)
+        deadline = time.monotonic() + _LEAVING
+        with suppress(dist.DistError):
+            self._store.add("left", 1)
+            while self.rank == 0 and self._store.add("left", 0) < self._living() and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     def part(self, error: BaseException) -> BaseException:
         """Leave because of `error`: give the error to raise, which is marked where another process tells the person.
@@ -92,10 +100,14 @@ class Peers:
                 time.sleep(0.05)
             if self._store.add("told", 1) > 1:
                 mark_said(error)
+                self.leave()
                 time.sleep(0.5)
         except dist.DistError:  # the meeting point is gone with the process that held it
             if self.rank != self._first_living():
                 mark_said(error)
+
+    def _living(self) -> int:
+        return sum(rank == self.rank or self._silent[rank] < _SILENT for rank in range(self.size))
 
     def _first_living(self) -> int:
         return next(rank for rank in range(self.size) if rank == self.rank or self._silent[rank] < _SILENT)
