@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from test_plan import plan_of
 
-from bajka.planning.looks import FIRST_LOOK_SECONDS
+from bajka.planning.looks import FIRST_LOOK_SECONDS, rows_at_once
 from made_up import TEXT
 
 MUCH = replace(TEXT, train_tokens=20_000_000, validation_tokens=1_000_000, bytes=80_000_000)
@@ -32,6 +32,10 @@ def test_where_nearly_all_of_the_validation_text_is_judged_all_of_it_is() -> Non
     plan = plan_of(novel, minutes=8, n_layer=6, n_embd=384, context_length=256)
     assert plan.evaluation_windows == 37
     assert plan.reasons["evaluation_windows"] == "all of the validation text"
+
+
+def test_so_many_windows_are_judged_together_as_the_logits_of_fit_into_memory() -> None:
+    assert [rows_at_once(context) for context in (32, 128, 1024, 4096, 32_768)] == [128, 32, 8, 4, 1]
 
 
 def test_wishes_are_kept_whatever_they_cost() -> None:

@@ -117,8 +117,8 @@ class _Cost:
 
 
 def rows_at_once(context: int) -> int:
-    """Windows that an evaluation judges together, whatever a step has."""
-    return max(8, 4096 // context)
+    """Windows that an evaluation judges together, whatever a step has: 4,096 tokens or eight windows, 16,384 tokens at most."""
+    return max(1, min(max(8, 4096 // context), 16_384 // context))
 
 
 def _sets(settings: Settings) -> int:

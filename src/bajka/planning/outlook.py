@@ -135,8 +135,8 @@ class Outlook:
         return tokens * self.shown(model) / (self.windows_per_epoch(model) * model.context_length)
 
     def beside_looks(self, model: ModelConfig, steps: int, batch: int) -> int:
-        """Steps that are left of so many in a run in minutes whose evaluations cost more than the usual twentieth; where there
-        is always the one at the end, one in ten at least."""
+        """Steps that are left of so many in a run in minutes whose evaluations cost more than the usual twentieth: one in ten
+        at least, unless the person set how often they are made."""
         whole, a_step = self.training_seconds(model), self.speed.step_seconds(model, batch)
         if whole is None:
             return steps
