@@ -69,7 +69,8 @@ class Peers:
         deadline = time.monotonic() + _LEAVING
         with suppress(dist.DistError):
             self._store.add("left", 1)
-            while self.rank == 0 and self._store.add("left", 0) < self._living() and time.monotonic() < deadline:
+            living = self.size - len(self._gone())
+            while self.rank == 0 and self._store.add("left", 0) < living and time.monotonic() < deadline:
                 time.sleep(0.01)
 
     def part(self, error: BaseException) -> BaseException:
@@ -105,9 +106,6 @@ class Peers:
         except dist.DistError:  # the meeting point is gone with the process that held it
             if self.rank != self._first_living():
                 mark_said(error)
-
-    def _living(self) -> int:
-        return sum(rank == self.rank or self._silent[rank] < _SILENT for rank in range(self.size))
 
     def _first_living(self) -> int:
         return next(rank for rank in range(self.size) if rank == self.rank or self._silent[rank] < _SILENT)

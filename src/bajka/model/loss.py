@@ -88,7 +88,7 @@ class _ChunkedLoss(torch.autograd.Function):
 
 
 def _add_product(total: Tensor, slopes: Tensor, x: Tensor) -> None:
-    """Add slopes (n, V or more) transposed x (n, C), which is in half precision, to `total` (V, C) in fp32.
+    """Add slopes (n, V; on a GPU more, see `aligned`) transposed x (n, C), in half precision, to `total` (V, C) in fp32.
 
     On a CPU some rows at a time: torch widens what it adds, and all of it at once would be a second `total`.
     """
