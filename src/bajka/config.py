@@ -226,6 +226,17 @@ class TrainSettings(Section):
     from_model: str | None = Field(
         None, description="Start from the weights of a run, a folder or a hub name (--from)."
     )
+    teacher: str | None = Field(
+        None,
+        description='Learn also what another model expects: "own" (trained first, on the same texts), a MODEL with the same '
+        'vocabulary, or "none".',
+    )
+    teacher_share: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Share of what is learnt that the teacher's expectations are; the rest is the text.",
+    )
     mix: tuple[str, ...] = Field(
         (), description='Further texts and the share of the training windows that come from each, as "../poems=0.3".'
     )

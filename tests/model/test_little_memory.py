@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bajka.hardware import can_compile
-from bajka.model.loss import head_loss, slopes_of
+from bajka.model.loss import Taught, head_loss, slopes_of
 from bajka.model.transformer import Transformer
 from bajka.tokens import IGNORED
 from tiny import FAMILIES, VARIANTS, some_ids, tiny_model
@@ -132,6 +132,35 @@ def test_micro_batches_add_up_with_a_chunked_loss() -> None:
     for a, b, c in zip(whole[1:], once[1:], parts, strict=True):
         torch.testing.assert_close(b, a)
         torch.testing.assert_close(c, a)
+
+
+@pytest.mark.parametrize("chunk", [None, 5, 12])
+def test_the_loss_beside_a_teacher_is_a_mean_of_two_cross_entropies(chunk: int | None) -> None:
+    """Against torch's own: to the next tokens, and to the teacher's probabilities; ignored targets count in neither."""
+    torch.manual_seed(0)
+    x, weight = (torch.randn(n, 8, dtype=torch.float64).requires_grad_() for n in (12, 13))
+    hidden, head = torch.randn(12, 6, dtype=torch.float64), torch.randn(13, 6, dtype=torch.float64)
+    targets = torch.randint(0, 13, (12,))
+    targets[3] = targets[9] = IGNORED
+    loss = head_loss(x, weight, targets, chunk=chunk, taught=Taught(hidden, head, 0.7))
+    loss.backward()
+    found = [loss.detach(), x.grad, weight.grad]
+    x.grad = weight.grad = None
+    logits, counted = x @ weight.mT, targets != IGNORED
+    hard = torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
+    expected = (hidden @ head.mT).softmax(-1)
+    soft = torch.nn.functional.cross_entropy(logits[counted], expected[counted], reduction="sum")
+    (reference := 0.3 * hard + 0.7 * soft).backward()
+    for one, other in zip(found, [reference.detach(), x.grad, weight.grad], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_a_teacher_without_a_share_changes_no_loss() -> None:
+    x, weight, targets = torch.randn(6, 4), torch.randn(9, 4), torch.arange(6)
+    taught = Taught(torch.randn(6, 3), torch.randn(9, 3), 0.0)
+    torch.testing.assert_close(
+        head_loss(x, weight, targets, chunk=None, taught=taught), head_loss(x, weight, targets, chunk=None)
+    )
 
 
 def test_a_frozen_head_or_input_is_no_obstacle() -> None:

@@ -14,8 +14,9 @@ from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.estimate import parameters
 from bajka.planning.machine import COMPILE_SECONDS, tokens_a_step
+from bajka.planning.outlook import LAST_SECONDS
 from bajka.planning.plan import CorpusFacts, Plan, describe, make_plan
-from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, READINGS
+from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, MOST_READINGS_TAUGHT, READINGS
 from bajka.settings import settings_with
 from made_up import MACHINE, RATES, TEXT
 from tiny import tiny_config
@@ -122,15 +123,16 @@ def test_more_time_gives_larger_models() -> None:
 
 def test_little_text_gets_the_largest_shape_that_can_read_it_often_enough() -> None:
     little = replace(TEXT, train_tokens=60_000, bytes=600_000)
-    by_time = [plan_of(little, minutes=minutes) for minutes in (0.5, 1, 2)]
+    by_time = [plan_of(little, minutes=minutes, teacher="none") for minutes in (0.5, 1, 2)]
     assert [parameters(plan.model) for plan in by_time] == sorted({parameters(plan.model) for plan in by_time})
-    assert all(READINGS <= plan.expected_epochs <= MOST_READINGS for plan in by_time)
+    for plan in by_time:
+        assert READINGS <= plan.expected_epochs <= MOST_READINGS + plan.expected_epochs / plan.expected_steps
     assert "can read all of the text" in by_time[-1].reasons["n_layer"]
 
 
 def test_a_run_in_minutes_ends_before_the_text_is_learnt_by_heart() -> None:
     tiny = replace(TEXT, train_tokens=6_000, validation_tokens=700, bytes=20_000)
-    plan = plan_of(tiny, minutes=10)
+    plan = plan_of(tiny, minutes=10, teacher="none")
     assert plan.expected_epochs == pytest.approx(MOST_READINGS, rel=0.1)
     assert plan.expected_seconds < 300
     assert "by heart" in plan.reasons["most_epochs"]
@@ -174,6 +176,55 @@ def test_compiling_counts_in_when_a_run_will_be_done() -> None:
     tiny = replace(TEXT, train_tokens=6_000, validation_tokens=700, bytes=20_000)
     seconds = [plan_of(tiny, minutes=10, n_embd=128, compile=wish).expected_seconds for wish in ("off", "on")]
     assert seconds[1] == pytest.approx(seconds[0] + COMPILE_SECONDS["cpu"], abs=3)
+
+
+LITTLE = replace(TEXT, train_tokens=60_000, validation_tokens=7000, bytes=150_000)
+
+
+def test_little_text_with_time_left_gets_a_teacher_and_the_time_of_both_is_told() -> None:
+    alone, taught = plan_of(LITTLE, minutes=10, teacher="none"), plan_of(LITTLE, minutes=10)
+    assert alone.teacher is None
+    assert taught.teacher is not None
+    assert taught.teacher.model == "own"
+    assert taught.model == alone.model
+    assert taught.expected_epochs == pytest.approx(MOST_READINGS_TAUGHT, rel=0.02)
+    assert taught.model.dropout == 0
+    before = alone.expected_seconds - LAST_SECONDS - 5
+    assert taught.teacher.seconds == pytest.approx(before, rel=0.1)
+    assert taught.expected_seconds > before * (1 + MOST_READINGS_TAUGHT / MOST_READINGS)
+    assert "a second learns from it too" in taught.reasons["teacher"]
+    assert Plan.from_dict(json.loads(json.dumps(taught.as_dict()))) == taught
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"minutes": 0.5},
+        {"minutes": 10, "most_epochs": 3},
+        {"minutes": 10, "windows": "documents"},
+        {"minutes": 10, "early_stopping": 3},
+        {"minutes": 10, "family": "gpt2"},
+        {"epochs": 3},
+        {"steps": 100},
+    ],
+)
+def test_nothing_else_gets_a_teacher_by_itself(wishes: dict[str, Any]) -> None:
+    assert plan_of(LITTLE, **wishes).teacher is None
+    assert plan_of(LITTLE, **wishes, teacher="own").teacher is not None
+
+
+def test_much_text_gets_no_teacher_by_itself() -> None:
+    assert plan_of(replace(TEXT, train_tokens=300_000), minutes=600, n_layer=2, n_embd=64).teacher is None
+
+
+def test_a_share_of_no_teacher_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"teacher_share = 0\.5, but this run has no teacher. Set --teacher own"):
+        plan_of(LITTLE, minutes=0.5, teacher_share=0.5)
+    with pytest.raises(SettingsError, match="this run has no teacher"):
+        plan_of(LITTLE, minutes=10, teacher_share=0.5, teacher="none")
+    taught = plan_of(LITTLE, minutes=10, teacher_share=0.5).teacher
+    assert taught is not None
+    assert taught.share == 0.5
 
 
 def test_a_shape_that_is_held_back_says_by_what() -> None:

@@ -52,9 +52,16 @@ class RunFolder:
         return folder
 
     @property
+    def teacher(self) -> Path:
+        """What the run learns from beside its texts: a run inside this one, or the copy of a model."""
+        return self.path / "teacher"
+
+    @property
     def data_parent(self) -> Path:
-        """Where prepared ids go: `data/` beside `runs/`, or beside the run itself."""
+        """Where prepared ids go: `data/` beside `runs/`, or beside the run itself; of a run inside another, where its go."""
         parent = self.path.parent
+        if (parent / "config.toml").is_file():
+            return RunFolder(parent).data_parent
         return (parent.parent if parent.name == "runs" else parent) / "data"
 
     def data_at(self, stored: str | Path) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 from bajka.coaching.curve import Curve, Line, Values, noise, slope
 from bajka.coaching.facts import Facts
 from bajka.coaching.idle import gpu_is_unused, not_compiled, slowed_down, slower_than_planned, small_steps, threads_idle
-from bajka.planning.shape import MOST_READINGS
+from bajka.planning.shape import MOST_READINGS, MOST_READINGS_TAUGHT
 
 __all__ = ["Advice", "advise", "forgetting", "going_on"]
 
@@ -113,7 +113,8 @@ def too_little_text(curve: Curve, facts: Facts) -> str | None:
     if facts.fine_tuned or not _could_be_smaller(facts):
         return None
     asked = bool(facts.asked & {"n_layer", "n_embd"})
-    if not asked and facts.most_epochs is not None and facts.most_epochs <= MOST_READINGS:
+    few = MOST_READINGS_TAUGHT if facts.taught else MOST_READINGS
+    if not asked and facts.most_epochs is not None and facts.most_epochs <= few:
         return None
     if not (asked and ratio > 10 and facts.expected_epochs > 6) and not (ratio > 3 and _gap_grows(curve)):
         return None

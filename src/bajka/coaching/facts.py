@@ -71,6 +71,7 @@ class Facts:
     replayable: bool = False
     same_book: bool = False
     most_epochs: float | None = None
+    taught: bool = False
     rare_share: float | None = None
     unigram_loss: float | None = None
     asked: frozenset[str] = frozenset()
@@ -122,6 +123,7 @@ def facts_of(
         replayable=any(one.get("kind") == "earlier" for one in data.get("further", ())),
         same_book=bool(data.get("same_book")),
         most_epochs=plan.most_epochs,
+        taught=plan.teacher is not None,
         rare_share=data.get("rare_share"),
         unigram_loss=data.get("unigram_loss"),
         asked=frozenset(asked),

@@ -22,6 +22,7 @@ from bajka.model.config import ModelConfig
 from bajka.model.estimate import parameters
 from bajka.model.families import ARCHITECTURES
 from bajka.paths import typed
+from bajka.planning.teacher import OWN
 
 PLACE = "path/to/this/folder"
 """What stands in the card's code for a model that has no name on the hub."""
@@ -155,6 +156,11 @@ def _summary(facts: Facts) -> str:
         made = "It was trained with bajka, on one computer, from the weights of another model."
     else:
         made = "It was trained from scratch, on one computer, with bajka."
+    teacher = None if facts.run is None else facts.run.settings.train.teacher
+    if teacher not in (None, "none", OWN):
+        made += (
+            f" Beside its texts it learnt what another model expects ({hub_name(teacher) or 'one of this computer'})."
+        )
     return f"A small language model that goes on with a text in the manner of the texts it learnt from. {made}"
 
 

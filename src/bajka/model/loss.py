@@ -1,10 +1,15 @@
 """The loss of a head: cross entropy summed over targets, from all logits at once or from a chunk of tokens at a time.
 
+The targets are the next tokens, or in part what a teacher expects (`Taught`).
+
 Letters of the shapes: N tokens, C width, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -17,25 +22,53 @@ _ADDED = 2**20
 """Numbers of the head's gradient that are added at once on a CPU: 4 MB in fp32."""
 
 
-def head_loss(x: Tensor, weight: Tensor, targets: Tensor, *, chunk: int | None) -> Tensor:
-    """Cross entropy in nats of `x` (N, C) under the head `weight` (V, C), summed over `targets` (N) not `IGNORED`.
+@dataclass(frozen=True)
+class Taught:
+    """What a teacher expects of the next tokens: `hidden` (N, C') under its own `head` (V, C'), by which `share` of the
+    targets go (Hinton, Vinyals, Dean, arXiv 1503.02531; at temperature 1)."""
+
+    hidden: Tensor
+    head: Tensor
+    share: float
+
+    def split(self, chunk: int) -> Iterator[Taught]:
+        """The same, so many tokens at a time."""
+        return (replace(self, hidden=some) for some in self.hidden.split(chunk))
+
+    def shares(self, targets: Tensor) -> Tensor:
+        """Target probabilities (N, V) in at least fp32: `share` of the teacher's, the rest on the next tokens (N)."""
+        head = self.head.to(self.hidden.dtype)
+        found = widen(_logits(self.hidden, aligned(head), len(head))).softmax(-1).mul_(self.share)
+        places = targets.clamp_min(0)[:, None]
+        return found.scatter_add_(1, places, found.new_full(places.shape, 1 - self.share))
+
+
+def head_loss(x: Tensor, weight: Tensor, targets: Tensor, *, chunk: int | None, taught: Taught | None = None) -> Tensor:
+    """Cross entropy in nats of `x` (N, C) under the head `weight` (V, C), summed over `targets` (N) not `IGNORED`; with
+    `taught`, against its shares.
 
     In at least fp32. With a `chunk` (tokens) no more than (chunk, V) logits exist at any time, neither forward nor
     backward; loss and gradients are the same up to rounding.
     """
     if chunk is None:
-        return _whole(x, weight.to(x.dtype), targets)
+        return _whole(x, weight.to(x.dtype), targets, taught)
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
-        return _ChunkedLoss.apply(x, weight, targets, chunk)  # type: ignore[no-any-return,no-untyped-call]
+        return _ChunkedLoss.apply(x, weight, targets, chunk, taught)  # type: ignore[no-any-return,no-untyped-call]
     cast = weight.to(x.dtype)
-    parts = zip(x.split(chunk), targets.split(chunk), strict=True)
-    return torch.stack([_whole(some, cast, wanted) for some, wanted in parts]).sum()
+    parts = zip(x.split(chunk), targets.split(chunk), _parts(taught, chunk), strict=False)
+    return torch.stack([_whole(some, cast, wanted, told) for some, wanted, told in parts]).sum()
 
 
-def _whole(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(
-        widen(_logits(x, aligned(weight), len(weight))), targets, ignore_index=IGNORED, reduction="sum"
-    )
+def _parts(taught: Taught | None, chunk: int) -> Iterator[Taught | None]:
+    return repeat(None) if taught is None else taught.split(chunk)
+
+
+def _whole(x: Tensor, weight: Tensor, targets: Tensor, taught: Taught | None) -> Tensor:
+    logits = widen(_logits(x, aligned(weight), len(weight)))
+    if taught is None:
+        return F.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
+    losses = F.cross_entropy(logits, taught.shares(targets), reduction="none")
+    return losses.masked_fill(targets == IGNORED, 0.0).sum()
 
 
 def _logits(x: Tensor, padded: Tensor, entries: int) -> Tensor:
@@ -65,11 +98,12 @@ class _ChunkedLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, targets: Tensor, chunk: int, taught: Taught | None) -> Tensor:
         cast, entries = aligned(weight.to(x.dtype)), len(weight)
         losses, x_gradients, weight_gradient = [], [], torch.zeros_like(weight)
-        for some, wanted in zip(x.split(chunk), targets.split(chunk), strict=True):
-            loss, slopes = slopes_of(some, cast, wanted, entries=entries)
+        parts = zip(x.split(chunk), targets.split(chunk), _parts(taught, chunk), strict=False)
+        for some, wanted, told in parts:
+            loss, slopes = slopes_of(some, cast, wanted, entries=entries, taught=told)
             losses.append(loss)
             counts = (wanted != IGNORED)[:, None].to(x.dtype)
             x_gradients.append((slopes @ cast).mul_(counts))
@@ -82,9 +116,9 @@ class _ChunkedLoss(torch.autograd.Function):
         return torch.stack(losses).sum()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         x_gradient, weight_gradient = ctx.saved_tensors
-        return x_gradient.mul_(gradients[0]), weight_gradient.mul_(gradients[0]), None, None
+        return x_gradient.mul_(gradients[0]), weight_gradient.mul_(gradients[0]), None, None, None
 
 
 def _add_product(total: Tensor, slopes: Tensor, x: Tensor) -> None:
@@ -100,7 +134,9 @@ def _add_product(total: Tensor, slopes: Tensor, x: Tensor) -> None:
         part += some.mT @ x
 
 
-def slopes_of(x: Tensor, weight: Tensor, targets: Tensor, *, entries: int) -> tuple[Tensor, Tensor]:
+def slopes_of(
+    x: Tensor, weight: Tensor, targets: Tensor, *, entries: int, taught: Taught | None = None
+) -> tuple[Tensor, Tensor]:
     """The summed loss of one chunk, and its gradient by the logits (n, V); rows of ignored targets are meaningless.
 
     `weight` may have more rows than `entries`: their gradient is 0. One exponential a logit: log(sum) is the largest logit
@@ -108,10 +144,16 @@ def slopes_of(x: Tensor, weight: Tensor, targets: Tensor, *, entries: int) -> tu
     """
     logits = widen(_logits(x, weight, entries))
     shares = logits.softmax(-1)
-    places = targets.clamp_min(0)[:, None]
-    losses = logits.amax(-1) - shares.amax(-1).log() - logits.gather(1, places)[:, 0]
+    losses = logits.amax(-1) - shares.amax(-1).log()
+    if taught is None:
+        places = targets.clamp_min(0)[:, None]
+        losses -= logits.gather(1, places)[:, 0]
+        slopes = shares.scatter_add_(1, places, shares.new_full(places.shape, -1.0))
+    else:
+        wanted = taught.shares(targets)
+        losses -= (wanted * logits).sum(-1)
+        slopes = shares.sub_(wanted)
     del logits
-    slopes = shares.scatter_add_(1, places, shares.new_full(places.shape, -1.0))
     slopes = slopes.to(x.dtype)
     if len(weight) > entries:
         slopes = F.pad(slopes, (0, len(weight) - entries))

@@ -19,7 +19,7 @@ from bajka.model import fused
 from bajka.model.cache import Cache
 from bajka.model.config import ModelConfig
 from bajka.model.estimate import attention_width
-from bajka.model.loss import head_loss, widen
+from bajka.model.loss import Taught, head_loss, widen
 from bajka.model.memory import PLAIN_ATTENTION_UP_TO
 from bajka.model.positions import rotary_table, rotate, sinusoidal_table
 
@@ -270,16 +270,25 @@ class Transformer(nn.Module):
                 x = call(x, rotation, cache, place)
         return x if self.norm is None else self.norm(x)
 
-    def loss(self, ids: Tensor, targets: Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
-        """Cross entropy in nats, summed over the targets (B, T) that are not `IGNORED`, in at least fp32."""
-        return self.loss_of(*self.embed(ids, dtype=dtype), targets)
+    def loss(
+        self, ids: Tensor, targets: Tensor, taught: Taught | None = None, *, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """Cross entropy in nats, summed over the targets (B, T) that are not `IGNORED`, in at least fp32; with `taught`,
+        against what a teacher expects too."""
+        return self.loss_of(*self.embed(ids, dtype=dtype), targets, taught)
 
     def loss_of(
-        self, x: Tensor, rotation: Tensor | None, targets: Tensor, *, block: Callable[..., Tensor] | None = None
+        self,
+        x: Tensor,
+        rotation: Tensor | None,
+        targets: Tensor,
+        taught: Taught | None = None,
+        *,
+        block: Callable[..., Tensor] | None = None,
     ) -> Tensor:
         """`loss` from embedded tokens, with another way to compute a block (a compiled one) if it is given."""
         hidden = self.hidden(x, rotation, compute=block).flatten(0, 1)
-        return head_loss(hidden, self.head.weight, targets.flatten(), chunk=self.loss_chunk)
+        return head_loss(hidden, self.head.weight, targets.flatten(), chunk=self.loss_chunk, taught=taught)
 
     def reset(self, seed: int) -> None:
         """Draw all weights anew from `seed`, on the CPU, so that every machine starts from the same numbers.

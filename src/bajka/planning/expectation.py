@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -86,6 +86,21 @@ class Expectation:
     twice_text: float
     limit: str
     twice_both: float | None = None
+
+    def lowered(self, share: float) -> Expectation:
+        """The same, every figure lower by a share of it."""
+
+        def less(value: float) -> float:
+            return round(value * (1 - share), 4)
+
+        return replace(
+            self,
+            bits_per_byte={name: less(value) for name, value in self.bits_per_byte.items()},
+            loss={name: less(value) for name, value in self.loss.items()},
+            twice_time=less(self.twice_time),
+            twice_text=less(self.twice_text),
+            twice_both=None if self.twice_both is None else less(self.twice_both),
+        )
 
 
 @cache

@@ -64,7 +64,11 @@ def plan_looks(
     seconds = steps * a_step
     whole = validation_windows(settings, facts, model)
     rows = min(rows_at_once(model.context_length), whole)
-    a_window = _FORWARD * replace(speed, optimizer="adamw", processes=1).step_seconds(model, rows, eager=True) / rows
+    a_window = (
+        _FORWARD
+        * replace(speed, optimizer="adamw", processes=1, slower=1.0).step_seconds(model, rows, eager=True)
+        / rows
+    )
     beside = beside_seconds(settings, model, speed)
     cost = _Cost(beside, a_window, _sets(settings), _looks(settings, steps), whole)
     if in_minutes:

@@ -45,7 +45,8 @@ SPARE = 1.1  # compiling has to win by a tenth of its cost, because the gain is 
 @dataclass(frozen=True)
 class Speed:
     """How fast shapes train here: measured rates, the optimizer, whether steps are compiled, how many processes share the
-    sequences of one, and whether steps are compiled whatever the shape gains by it (`forced`)."""
+    sequences of one, whether steps are compiled whatever the shape gains by it (`forced`), and how many times as long as
+    measured a step takes (`slower`: there is a teacher)."""
 
     rates: Rates
     machine: Machine
@@ -53,6 +54,7 @@ class Speed:
     compiled: bool
     processes: int = 1
     forced: bool = False
+    slower: float = 1.0
 
     def compiles(self, model: ModelConfig) -> bool:
         """Whether steps of this shape are compiled, and gain by it."""
@@ -66,7 +68,7 @@ class Speed:
         """Seconds of one training step of so many sequences at once."""
         load = load_of(model, self.optimizer, self.machine, compiled=False)
         own = -(-sequences // self.processes)
-        seconds = self.rates.step_seconds(model, own, load, self.machine.precision)
+        seconds = self.slower * self.rates.step_seconds(model, own, load, self.machine.precision)
         return seconds / compile_gain(self.machine, model) if self.compiles(model) and not eager else seconds
 
     def tokens_per_second(self, model: ModelConfig, sequences: int) -> float:

@@ -12,7 +12,15 @@ from bajka.model.families import feed_forward_width
 from bajka.planning.expectation import Case, Expectation, case_of, evidence, expected_bits
 from bajka.planning.looks import SHARE, plan_looks
 from bajka.planning.machine import LITTLE_TEXT, USUAL_TOKENS, Speed, plan_batch
-from bajka.planning.shape import MOST_READINGS, MOST_READINGS_FROM_WEIGHTS, READINGS, Choices, CorpusFacts, usual_heads
+from bajka.planning.shape import (
+    MOST_READINGS,
+    MOST_READINGS_FROM_WEIGHTS,
+    MOST_READINGS_TAUGHT,
+    READINGS,
+    Choices,
+    CorpusFacts,
+    usual_heads,
+)
 from bajka.settings import wishes
 
 LAST_SECONDS = 2.0
@@ -53,7 +61,8 @@ LEAST_BITS = 0.05
 class Outlook:
     """A text, wishes and a speed; `seconds` are those left for training (None: the length is not in minutes).
 
-    `fresh` says that training begins from random weights: only for such runs there is a record to judge by.
+    `fresh` says that training begins from random weights: only for such runs there is a record to judge by. `taught` says
+    that it learns from a teacher too.
     """
 
     facts: CorpusFacts
@@ -61,6 +70,7 @@ class Outlook:
     speed: Speed
     seconds: float | None
     fresh: bool = True
+    taught: bool = False
 
     @property
     def most_epochs(self) -> float | None:
@@ -72,7 +82,9 @@ class Outlook:
 
     @property
     def _enough(self) -> float:
-        return MOST_READINGS if self.fresh else MOST_READINGS_FROM_WEIGHTS
+        if not self.fresh:
+            return MOST_READINGS_FROM_WEIGHTS
+        return MOST_READINGS_TAUGHT if self.taught else MOST_READINGS
 
     def seen(self, model: ModelConfig) -> float | None:
         """Training tokens of a run: those of its epochs, or those that the time allows in as many readings as it has at most;

@@ -41,7 +41,16 @@ from bajka.planning.recipe import (
     plan_schedule,
 )
 from bajka.planning.schedule import Schedule, planned_minutes
-from bajka.planning.shape import Choices, CorpusFacts, Judge, choose_shape, imported_shape
+from bajka.planning.shape import (
+    MOST_READINGS,
+    MOST_READINGS_TAUGHT,
+    Choices,
+    CorpusFacts,
+    Judge,
+    choose_shape,
+    imported_shape,
+)
+from bajka.planning.teacher import TeacherPlan, plan_teacher, with_teacher
 from bajka.planning.telling import expected_lines
 from bajka.planning.wishes import FEWEST_STEPS, check_batch, check_time
 
@@ -69,6 +78,7 @@ class Plan:
     expected_tokens_per_second: float
     expected_memory_bytes: int
     average: AveragePlan = NO_AVERAGE
+    teacher: TeacherPlan | None = None
     early_stopping: int | None = None
     early_stopping_every_steps: int = 1
     gradient_checkpointing: bool = False
@@ -103,6 +113,8 @@ class Plan:
             known["schedule"] = Schedule(**value["schedule"])
             known["average"] = AveragePlan(**value["average"]) if "average" in value else NO_AVERAGE
             known["notes"] = tuple(value["notes"])
+            if known.get("teacher") is not None:
+                known["teacher"] = TeacherPlan(**value["teacher"])
             if known.get("expectation") is not None:
                 known["expectation"] = Expectation(**value["expectation"])
             return cls(**known)
@@ -141,10 +153,11 @@ def make_plan(
     else:
         model = imported_shape(settings, facts, imported, c)
     windows_per_epoch = outlook.windows_per_epoch(model)
-    tokens = outlook.seen(model)
+    alone, (teacher, outlook) = outlook, plan_teacher(outlook, model, c)
+    speed, tokens = outlook.speed, outlook.seen(model)
     batch = _batch(outlook, model, tokens, c)
     check_batch(settings, batch, windows_per_epoch)
-    steps = _steps(settings, tokens, windows_per_epoch, batch, model.context_length)
+    steps = _steps(outlook, model, tokens, batch)
     if compile_ and settings.hardware.compile == "auto" and (why := _vain(outlook, model, batch, steps)):
         compile_, c.reasons["compile"] = False, why
         speed = replace(speed, compiled=False)
@@ -153,12 +166,14 @@ def make_plan(
     steps = outlook.beside_looks(model, steps, batch)
     most_epochs = _most_epochs(settings, outlook, epochs := steps * batch / windows_per_epoch, c)
     readings = epochs * outlook.readings_per_epoch(model)
+    if teacher is not None:  # so often read beside a teacher, a text is as one that is read less often without
+        readings *= MOST_READINGS / MOST_READINGS_TAUGHT
     model = plan_dropout(settings, model, readings, c, imported=not fresh)
     recipe = plan_recipe(settings, model, readings, steps, c, imported=not fresh)
     average = plan_average(settings, steps, epochs, c)
     fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
     looks = plan_looks(settings, facts, model, speed, steps=steps, batch=batch, in_minutes=minutes is not None, c=c)
-    expectation = outlook.expectation(model, steps * batch * model.context_length, steps=steps)
+    expectation = with_teacher(teacher, alone, model, batch, steps * batch * model.context_length)
     training = steps * speed.step_seconds(model, batch)
     length = None if outlook.ends_early(model) else minutes
     return Plan(
@@ -181,11 +196,15 @@ def make_plan(
         expected_tokens_per_second=speed.tokens_per_second(model, batch),
         expected_memory_bytes=fitted.bytes,
         average=average,
+        teacher=teacher,
         early_stopping=settings.schedule.early_stopping,
         early_stopping_every_steps=settings.schedule.early_stopping_every_steps or early_every(settings, steps),
         gradient_checkpointing=fitted.gradient_checkpointing,
         loss_chunk=fitted.loss_chunk,
-        expected_seconds=_seconds(length, spent + training * (1 + looks.share) + speed.compile_seconds(model)),
+        expected_seconds=_seconds(
+            length,
+            spent + (teacher.seconds if teacher else 0.0) + training * (1 + looks.share) + speed.compile_seconds(model),
+        ),
         evaluation_share=looks.share,
         expected_bits_per_byte=None if expectation is None else expectation.bits_per_byte,
         expectation=expectation,
@@ -209,6 +228,7 @@ def describe(plan: Plan, *, began: datetime | None = None) -> list[str]:
         | asdict(plan.recipe)
         | asdict(plan.schedule)
         | {"schedule": plan.schedule.name, "average": plan.average.kind, "average_decay": plan.average.decay}
+        | {"teacher": plan.teacher and plan.teacher.model, "teacher_share": plan.teacher and plan.teacher.share}
         | m.model_dump()
     )
     lines += [f"  {name} = {_short(values.get(name))}: {reason}" for name, reason in plan.reasons.items()]
@@ -249,14 +269,16 @@ def _vain(outlook: Outlook, model: ModelConfig, batch: int, steps: int) -> str |
     return None
 
 
-def _steps(settings: Settings, tokens: float | None, windows_per_epoch: int, batch: int, context: int) -> int:
-    """Steps of the run: asked for, or those that make the expected `tokens`."""
-    if settings.schedule.steps is not None:
-        return settings.schedule.steps
-    if settings.schedule.epochs is not None:
-        return max(1, math.ceil(settings.schedule.epochs * windows_per_epoch / batch))
+def _steps(outlook: Outlook, model: ModelConfig, tokens: float | None, batch: int) -> int:
+    """Steps of the run: asked for, or those that make the expected `tokens`, to the end of its last reading if that comes."""
+    length = outlook.settings.schedule
+    if length.steps is not None:
+        return length.steps
+    if length.epochs is not None:
+        return max(1, math.ceil(length.epochs * outlook.windows_per_epoch(model) / batch))
     assert tokens is not None
-    return max(1, int(tokens / (batch * context)))
+    steps = tokens / (batch * model.context_length)
+    return max(1, math.ceil(steps - 1e-6) if outlook.ends_early(model) else int(steps))
 
 
 def _check_time(outlook: Outlook, model: ModelConfig, batch: int, minutes: float | None, spent: float) -> None:

@@ -32,6 +32,9 @@ one that reads it more often (docs/experiments.md, "Little text")."""
 MOST_READINGS = 3.0
 """A run in minutes ends after so many readings of the text, however much time is left (docs/experiments.md, "Little text")."""
 
+MOST_READINGS_TAUGHT = 5.0
+"""The same for a run that learns from a teacher too (docs/experiments.md, "A teacher")."""
+
 MOST_READINGS_FROM_WEIGHTS = 6.0
 """The same for a run from given weights: more readings brought nothing (docs/experiments.md, "A base first")."""
 

@@ -72,13 +72,13 @@ def _data_of(run: RunFolder, tokenizer: Tokenizer, say: Say, progress: Progress)
     return data
 
 
-def check_wished_tokenizer(settings: Settings, base: LoadedModel) -> None:
-    """Raise `TokenizerError` when another tokenizer than that of the weights was asked for by name."""
+def check_wished_tokenizer(settings: Settings, base: LoadedModel, *, flag: str = "--from") -> None:
+    """Raise `TokenizerError` when another tokenizer than that of the model of `flag` was asked for by name."""
     own, wish = base.tokenizer.with_start(), settings.tokenizer.tokenizer
     if "tokenizer" not in settings.tokenizer.model_fields_set or _is_named(own, wish):
         return
     raise TokenizerError(
-        f"tokenizer = {wish} was asked for, but the model of --from ({base.name}) reads the ids of its own "
+        f"tokenizer = {wish} was asked for, but the model of {flag} ({base.name}) reads the ids of its own "
         f"tokenizer ({own.vocab_size:,} entries), and its weights mean nothing with another one. Leave --tokenizer out."
     )
 

@@ -145,7 +145,7 @@ def find_run(wanted: Settings, *, given: Mapping[str, Any], name: str | None = N
         if _resolved(comparable(wanted)) in (_resolved(comparable(run.settings)), _resolved(_first_asked(run))):
             changed = _other_texts(run)
             if not (changed and is_finished(run)):
-                return _existing(run, [*said, *changed])
+                return existing(run, [*said, *changed])
             earlier = changed
         path, number = base.with_name(f"{base.name}-{number}"), number + 1
     said += earlier
@@ -164,7 +164,7 @@ def _is_empty(path: Path) -> bool:
     return path.is_dir() and {entry.name for entry in path.iterdir()} <= {".lock"}
 
 
-def _existing(run: RunFolder, said: list[str]) -> Life:
+def existing(run: RunFolder, said: list[str]) -> Life:
     """The same command again: it continues what is unfinished, and says how to extend what is finished."""
     if is_finished(run):
         return Life(run, run.settings, "finished", (*said, _how_to_extend(run)))

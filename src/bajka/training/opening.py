@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bajka.checkpoint.checkpoint import read_checkpoint
-from bajka.checkpoint.model_folder import LoadedModel, load_model
+from bajka.checkpoint.model_folder import LoadedModel, load_model, write_model_folder
 from bajka.coaching.facts import text_facts
 from bajka.config import Settings
 from bajka.corpus.unchanged import seen_of
@@ -37,6 +37,7 @@ from bajka.training.sharding import shard, sharded_memory, wants_shards, wants_s
 from bajka.training.sources import sources_of
 from bajka.training.steps import TrainingState
 from bajka.training.taking_up import take_up
+from bajka.training.teacher import check_given, given_teacher, tokenizer_with
 from bajka.watching.record import Log
 from bajka.watching.trackers import check_trackers
 
@@ -55,8 +56,9 @@ def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
     settings = life.settings
     machine = find_machine(settings.hardware)
     base = load_model(settings.train.from_model) if settings.train.from_model else None
-    document = world.first(lambda: _prepare(life, machine, base, log, clock, world))
-    tokenizer = None if base is None else base.tokenizer.with_start()
+    teacher = given_teacher(settings)
+    tokenizer = tokenizer_with(base, teacher, settings)
+    document = world.first(lambda: _prepare(life, machine, base, teacher, log, clock, world))
     inputs = open_all(settings, document["data"], tokenizer=tokenizer, say=lambda line: None)
     model = Transformer(Plan.from_dict(document["plan"]).model)
     if base is None:
@@ -67,7 +69,13 @@ def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
 
 
 def _prepare(
-    life: Life, machine: Machine, base: LoadedModel | None, log: Log, clock: Clock, world: World
+    life: Life,
+    machine: Machine,
+    base: LoadedModel | None,
+    teacher: LoadedModel | None,
+    log: Log,
+    clock: Clock,
+    world: World,
 ) -> dict[str, Any]:
     """Prepare the data and make the plan; gives what plan.json holds. Nothing of the run is written before all is well."""
     settings, run = life.settings, life.run
@@ -80,6 +88,7 @@ def _prepare(
         parent=run.data_parent,
         say=log.say,
         base=base,
+        tokenizer=tokenizer_with(base, teacher, settings),
         progress=log.view.working,
     )
     facts = inputs.facts
@@ -88,6 +97,8 @@ def _prepare(
     if wants_shards_here(settings.hardware.shard, need, machine, world):
         need = sharded_memory(need, plan.model, processes=world.size)
     check_fit(plan, need, machine, imported=base is not None)
+    if teacher is not None:
+        check_given(teacher, plan.model)
     for line in describe(plan, began=datetime.now() - timedelta(seconds=clock.seconds())):
         log.say(line)
     rate = planner.rates.product_rate(machine.precision, 512)
@@ -95,6 +106,8 @@ def _prepare(
     document["data"]["seen"] = seen
     document |= {"matmul_rate": round(rate), "rates": planner.rates.as_dict()}
     run.write_settings(settings)
+    if teacher is not None:  # a copy of it: the run goes on without the original, and elsewhere
+        write_model_folder(run.teacher, teacher.model, teacher.tokenizer)
     run.write_plan(document)
     run.forget_after(-1)
     log.begin()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tomli_w
 
-from bajka.checkpoint.model_folder import LoadedModel, load_model
+from bajka.checkpoint.model_folder import load_model
 from bajka.config import Settings
 from bajka.hardware import find_machine
 from bajka.planning.plan import CorpusFacts, Plan, describe
@@ -20,10 +20,11 @@ from bajka.settings import SECTION_OF, wishes
 from bajka.tokenizer import Tokenizer
 from bajka.tokens.store import TokenData, token_set
 from bajka.training.corpus_facts import facts_of
-from bajka.training.earlier import check_replay, check_wished_tokenizer
+from bajka.training.earlier import check_replay
 from bajka.training.inputs import given_tokens
 from bajka.training.planner import Planner
 from bajka.training.sources import Source, read_source, say_repeated, sources_of, voice, without_leaks
+from bajka.training.teacher import check_given, given_teacher, tokenizer_with
 from bajka.training.vocabulary import make_tokenizer
 
 
@@ -34,21 +35,23 @@ def preview(settings: Settings, *, say: Callable[[str], None], progress: Progres
     say(f"Machine: {machine.name}, {machine.precision}.")
     base = load_model(settings.train.from_model) if settings.train.from_model else None
     check_replay(settings)
-    if base is not None:
-        check_wished_tokenizer(settings, base)
+    teacher = given_teacher(settings)
+    tokenizer = tokenizer_with(base, teacher, settings)
     imported = base.model.config if base else None
     planner = Planner.measuring(settings, machine, elapsed=lambda: time.perf_counter() - began, imported=imported)
-    facts = _facts(settings, base, planner, say, progress)
+    facts = _facts(settings, tokenizer, planner, say, progress)
     say(f"Training: {facts.train_tokens:,} tokens. Validation: {facts.validation_tokens:,} tokens.")
     plan = planner.plan(facts)
     check_fit(plan, plan.expected_memory_bytes, machine, imported=base is not None)
+    if teacher is not None:
+        check_given(teacher, plan.model)
     for line in describe(plan, began=datetime.now()):
         say(line)
     return plan
 
 
 def _facts(
-    settings: Settings, base: LoadedModel | None, planner: Planner, say: Callable[[str], None], progress: Progress
+    settings: Settings, tokenizer: Tokenizer | None, planner: Planner, say: Callable[[str], None], progress: Progress
 ) -> CorpusFacts:
     """Counts of all that training reads, encoded in memory."""
     sources = [one for one in sources_of(settings) if one.kind != "watched"]
@@ -56,7 +59,6 @@ def _facts(
     if len(sources) > 1:
         sources = without_leaks(sources, (), settings, say, progress)
         say_repeated(sources, say)
-    tokenizer = base.tokenizer.with_start() if base else None
     if tokenizer is None and sources[0].given:
         tokenizer = given_tokens(sources[0].given, settings, None, say).tokenizer
     if tokenizer is None:
@@ -90,6 +92,8 @@ def settings_page(settings: Settings, plan: Plan) -> str:
     values |= plan.model.model_dump() | {
         "compile": "on" if plan.compile else "off",
         "average_decay": plan.average.decay,
+        "teacher": plan.teacher and plan.teacher.model,
+        "teacher_share": plan.teacher and plan.teacher.share,
     }
     lines = ["# Values are yours; lines that begin with # are what the plan chose, and why. Uncomment to fix one."]
     for section in Settings.model_fields:

@@ -28,6 +28,7 @@ from bajka.training.saving import check_disk, keep_as_best, save
 from bajka.training.sharding import is_sharded, whole
 from bajka.training.signals import Signals
 from bajka.training.steps import EverybodysMemoryError, StepReport, TrainingState, compiled_loss, steps
+from bajka.training.teacher import Teacher
 from bajka.training.telling import announce, new_advice, note_advice, note_losses, note_samples, note_step
 from bajka.training.trouble import go_on_eager, roll_back, use_less_memory
 from bajka.watching.record import Log, Record
@@ -54,6 +55,7 @@ class Session:
     world: World = field(default_factory=World)
     best_loss: float = float("inf")
     resumed: bool = False
+    teacher: Teacher | None = None
     pace: Pace = field(default_factory=Pace)
     _saved_at: float = 0.0
 
@@ -63,8 +65,9 @@ class Session:
         if self.plan.expected_tokens_per_second:  # none after another machine took the run up
             self.pace.expected = a_step / self.plan.expected_tokens_per_second
 
-    def go(self) -> None:
-        """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes."""
+    def go(self, open_teacher: Callable[[Session], Teacher | None] = lambda session: None) -> None:
+        """Train to the end of the schedule; raises `Interrupted` after saving when a signal comes. `open_teacher` is called
+        before the first step, which is saved by then: it may take long."""
         check_disk(self)
         if self.plan.compile:
             torch.compiler.reset()  # what earlier runs in this process compiled counts against a limit
@@ -80,6 +83,7 @@ class Session:
                 self._saved_at = self.clock.seconds()
                 if not self.resumed:
                     self._save()
+                self.teacher = open_teacher(self)
                 if self._owes_evaluation():
                     self._evaluate()
                 with Signals() as signals:
@@ -152,6 +156,7 @@ class Session:
             seed=self.plan.seed,
             world=self.world,
             loss_function=compiled_loss(self.state.model) if self.plan.compile else None,
+            teacher=self.teacher,
         )
 
     def _observe(self, step: int) -> None:

@@ -25,6 +25,7 @@ from torch import Tensor
 from bajka.distributed import World
 from bajka.errors import NumericsError, ResourceError
 from bajka.hardware import Machine, out_of_memory
+from bajka.model.loss import Taught
 from bajka.model.transformer import Block, Transformer
 from bajka.planning.recipe import Recipe
 from bajka.planning.schedule import Cooldown, Patience, Plateau, Schedule
@@ -33,6 +34,7 @@ from bajka.tokens.batches import IGNORED
 from bajka.training.average import Average
 from bajka.training.optimizer import Optimizer
 from bajka.training.sharding import is_shard, is_sharded
+from bajka.training.teacher import Teacher
 
 _GIVE_UP_AFTER = 10  # unusable steps in a row
 
@@ -105,7 +107,7 @@ class EverybodysMemoryError(torch.OutOfMemoryError):
     """There was no memory for a step, and all processes of the job know it: none has changed anything."""
 
 
-LossFunction = Callable[[Tensor, Tensor | None, Tensor], Tensor]
+LossFunction = Callable[[Tensor, Tensor | None, Tensor, Taught | None], Tensor]
 
 
 def steps(
@@ -119,13 +121,15 @@ def steps(
     seed: int,
     world: World | None = None,
     loss_function: LossFunction | None = None,
+    teacher: Teacher | None = None,
 ) -> Iterator[StepReport]:
     """Update `state` once per iteration until the schedule's last step, and report.
 
     A run without a known length (`schedule.steps` is None) goes on until the caller sets `state.cooldown` or stops.
-    `loss_function` is the model's `loss_of`, compiled or not. Raises `NumericsError` after ten steps in a row whose
-    gradients are not finite; such steps are skipped and listed in `state.skipped`. After `torch.OutOfMemoryError` the
-    state is that of before the step: `steps` may be called again with smaller micro-batches.
+    `loss_function` is the model's `loss_of`, compiled or not; with a `teacher` the loss is against what it expects too.
+    Raises `NumericsError` after ten steps in a row whose gradients are not finite; such steps are skipped and listed in
+    `state.skipped`. After `torch.OutOfMemoryError` the state is that of before the step: `steps` may be called again with
+    smaller micro-batches.
     """
     world = world or World()
     loss_function = loss_function or state.model.loss_of
@@ -136,7 +140,14 @@ def steps(
         batch = batches.batch(state.position, global_batch_size)
         state.model.train()
         loss, norm = accumulate_gradients(
-            state, batch, machine, world, micro_batch_size=micro_batch_size, seed=seed, loss_function=loss_function
+            state,
+            batch,
+            machine,
+            world,
+            micro_batch_size=micro_batch_size,
+            seed=seed,
+            loss_function=loss_function,
+            teacher=teacher,
         )
         usable = math.isfinite(loss) and math.isfinite(norm)
         unusable = 0 if usable else unusable + 1
@@ -189,6 +200,7 @@ def accumulate_gradients(
     micro_batch_size: int,
     seed: int,
     loss_function: LossFunction,
+    teacher: Teacher | None = None,
 ) -> tuple[float, float]:
     """Gradients of the mean loss over the targets of the global batch, clipped, in `.grad`; gives loss and norm.
 
@@ -207,11 +219,12 @@ def accumulate_gradients(
         for number, rows in enumerate(micro_batches(batch, world, micro_batch_size, together=sharded)):
             key_randomness(model, seed, state.step, number, world.rank)
             inputs, targets = (to_device(a, machine) for a in (rows.inputs, rows.targets))
+            taught = None if teacher is None else teacher(inputs)
             if sharded:  # the look-up is part of what gathers the weights
-                loss = model.loss(inputs, targets, dtype=machine.dtype) / counted
+                loss = model.loss(inputs, targets, taught, dtype=machine.dtype) / counted
             else:
                 x, rotation = model.embed(inputs, dtype=machine.dtype)
-                loss = loss_function(x, rotation, targets) / counted
+                loss = loss_function(x, rotation, targets, taught) / counted
             (loss if state.scaler is None else state.scaler.scale(loss)).backward()
             total[0] += loss.detach()
     except RuntimeError as error:
@@ -281,7 +294,7 @@ def compiled_loss(model: Transformer) -> LossFunction:
     """
     block = torch.compile(Block.forward, dynamic=False)
 
-    def loss(x: Tensor, rotation: Tensor | None, targets: Tensor) -> Tensor:
-        return model.loss_of(x, rotation, targets, block=block)
+    def loss(x: Tensor, rotation: Tensor | None, targets: Tensor, taught: Taught | None) -> Tensor:
+        return model.loss_of(x, rotation, targets, taught, block=block)
 
     return loss

@@ -8,23 +8,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bajka.checkpoint.checkpoint import remove_old
 from bajka.config import Settings
 from bajka.distributed import join_world, network_warning
-from bajka.errors import DiskError, Interrupted, SettingsError
+from bajka.errors import Interrupted, SettingsError
 from bajka.hardware import torch_as_before
 from bajka.paths import typed
 from bajka.run import Run, open_run
 from bajka.settings import load_settings, settings_with
 from bajka.settings import wishes as settings_wishes
 from bajka.training.clock import Clock
+from bajka.training.finishing import draw, finish
 from bajka.training.life import find_run, with_more_text
 from bajka.training.opening import open_session
 from bajka.training.session import Session
 from bajka.training.signals import Signals
-from bajka.training.telling import last_words
+from bajka.training.teaching import open_teacher
 from bajka.watching.lasting import lasting
-from bajka.watching.plots import draw_plots
 from bajka.watching.record import Log
 from bajka.watching.view import ConsoleView, SilentView, View
 
@@ -108,31 +107,11 @@ def _grown(texts: str | Path | list[str | Path] | None, add: Sequence[str | Path
 def _go(session: Session) -> None:
     """The session to its end; the plots are drawn once everything is saved, but not after a second Ctrl-C."""
     try:
-        session.go()
+        session.go(open_teacher)
     except Interrupted as stopped:
         with Signals(received=stopped.exit_code - 128):
             if session.world.speaks:
-                _draw(session)
+                draw(session)
         raise
     session.log.view.close()
-    session.world.first(lambda: _end(session))
-
-
-def _draw(session: Session) -> None:
-    """Both plots; a disk that refuses them is said, and no reason to fail: they can be drawn again from the numbers."""
-    try:
-        draw_plots(session.run)
-    except (DiskError, ArithmeticError, ValueError) as error:
-        session.log.say(f"Warning: the plots could not be drawn: {error}")
-
-
-def _end(session: Session) -> None:
-    """What is left to do when a run has come to its end."""
-    remove_old(
-        session.run
-    )  # killed while it removed some after the last save, a run is taken up here, with nothing to save
-    _draw(session)
-    seconds = round(session.clock.seconds(), 1)
-    session.plan_file["finished"] = {"step": session.state.step, "seconds": seconds}
-    session.run.write_plan(session.plan_file)
-    last_words(session)
+    session.world.first(lambda: finish(session))

@@ -28,9 +28,13 @@ def watch(run: RunFolder, *, console: Console | None = None, once: bool = False,
     """Show how `run` goes until it ends or nobody trains it any more, or only its state now; gives what it came to.
 
     In a terminal the dashboard of training is drawn, from a look at the files `every` so many seconds; elsewhere a line
-    of words comes every ten seconds and at each evaluation.
+    of words comes every ten seconds and at each evaluation. A run whose teacher is being trained shows that first.
     """
     console = console or Console(highlight=False, soft_wrap=True)
+    teacher = RunFolder(run.teacher)
+    if teacher.config_file.is_file() and condition_of(teacher) == "training":
+        say(console, f"{run.path} waits for its teacher, {teacher.path}:")
+        watch(teacher, console=console, once=once, every=every)
     follower = Follower(run)
     follower.look()
     condition = condition_of(run)

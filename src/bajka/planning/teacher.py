@@ -1,0 +1,129 @@
+"""Whether a run gets a teacher: a first network of its own, trained on the text alone, that the second one learns from too.
+
+Where a text is read often enough before the time is over, the rest of the time is worth more than further readings, which
+would only teach it by heart (docs/experiments.md, "A teacher").
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from bajka.config import Settings
+from bajka.errors import SettingsError
+from bajka.model import ModelConfig
+from bajka.planning.expectation import Expectation
+from bajka.planning.looks import plan_looks
+from bajka.planning.machine import LITTLE_TEXT
+from bajka.planning.outlook import Outlook
+from bajka.planning.shape import MOST_READINGS, YOURS, Choices
+
+OWN = "own"
+"""The teacher that is trained first, on the same texts."""
+
+SLOWER = 1.2
+"""Seconds of a step with a teacher of the same shape over those of one without."""
+
+FEWEST_READINGS = 3.0
+"""Readings for which time must be left behind the teacher's."""
+
+SHARE = 0.8
+"""Of what a run learns: what its teacher expects; the rest is the text."""
+
+GAIN = 0.025
+"""Share by which the bits per byte are lower with a teacher of its own."""
+
+
+@dataclass(frozen=True)
+class TeacherPlan:
+    """`model` is `OWN` or a MODEL, whose expectations are `share` of what is learnt; one of its own is trained for so many
+    `epochs`, which take so many `seconds`."""
+
+    model: str
+    share: float
+    epochs: float = 0.0
+    seconds: float = 0.0
+
+
+def plan_teacher(outlook: Outlook, model: ModelConfig, c: Choices) -> tuple[TeacherPlan | None, Outlook]:
+    """The teacher of a run of this shape, and what lies ahead of the run then."""
+    wish = outlook.settings.train.teacher
+    if wish == "none" or (wish is None and not _pays(outlook, model)):
+        _refuse_share(outlook.settings)
+        if wish is not None:
+            c.reasons["teacher"] = YOURS
+        return None, outlook
+    why = (
+        "time is left when this text was read often enough: a first network is trained, and a second learns from it too"
+    )
+    name = c.take("teacher", wish, OWN, why)
+    if name == OWN and not outlook.fresh:
+        raise SettingsError(
+            f"teacher = {OWN} trains two networks from the beginning, but --from was given: name a MODEL as the teacher, or "
+            "leave --teacher out."
+        )
+    share = float(c.take("teacher_share", outlook.settings.train.teacher_share, SHARE, "the rest is the text itself"))
+    taught = replace(outlook, taught=True, speed=replace(outlook.speed, slower=SLOWER))
+    if name != OWN:
+        return TeacherPlan(name, share), taught
+    seconds = _seconds(outlook, model)
+    if outlook.seconds is not None:
+        taught = replace(taught, seconds=max(1.0, outlook.seconds - seconds))
+    return TeacherPlan(OWN, share, MOST_READINGS, seconds), taught
+
+
+def _refuse_share(settings: Settings) -> None:
+    """Raise `SettingsError` for a share of no teacher."""
+    if settings.train.teacher_share is not None:
+        raise SettingsError(
+            f"teacher_share = {settings.train.teacher_share:g}, but this run has no teacher. Set --teacher {OWN} or --teacher "
+            "MODEL, or leave it out."
+        )
+
+
+def with_teacher(
+    teacher: TeacherPlan | None, alone: Outlook, model: ModelConfig, batch: int, tokens: float
+) -> Expectation | None:
+    """The expectation of a run that sees so many `tokens`: what is expected of its teacher, lowered by what a second network
+    gains; of a teacher that was given nothing is known."""
+    if teacher is None:
+        return alone.expectation(model, tokens, steps=max(1, round(tokens / (batch * model.context_length))))
+    if teacher.model != OWN:
+        return None
+    steps = _steps(alone, model, batch)
+    found = alone.expectation(model, steps * batch * model.context_length, steps=steps)
+    return None if found is None else found.lowered(GAIN)
+
+
+def _pays(outlook: Outlook, model: ModelConfig) -> bool:
+    """Whether a run in minutes is one of those that a teacher was tried for, and has the time for it."""
+    settings, tokens = outlook.settings, outlook.tokens(model)
+    length, train = settings.schedule, settings.train
+    usual = (
+        outlook.fresh
+        and model.family == "modern"
+        and outlook.speed.machine.kind == "cpu"
+        and train.windows == "packed"
+        and not train.mix
+        and length.most_epochs is None
+        and length.early_stopping is None
+        and length.average in (None, "none")
+    )
+    if not usual or tokens is None or outlook.facts.train_tokens > LITTLE_TEXT[-1][0]:
+        return False
+    return tokens >= (MOST_READINGS + SLOWER * FEWEST_READINGS) * outlook.facts.train_tokens
+
+
+def _seconds(outlook: Outlook, model: ModelConfig) -> float:
+    """Seconds that the teacher takes, evaluations included."""
+    batch, speed = outlook.sequences(model), outlook.speed
+    steps = _steps(outlook, model, batch)
+    looks = plan_looks(
+        outlook.settings, outlook.facts, model, speed, steps=steps, batch=batch, in_minutes=True, c=Choices()
+    )
+    return steps * speed.step_seconds(model, batch) * (1 + looks.share)
+
+
+def _steps(outlook: Outlook, model: ModelConfig, batch: int) -> int:
+    """Steps of the teacher's epochs."""
+    return math.ceil(MOST_READINGS * outlook.windows_per_epoch(model) / batch)
