@@ -53,6 +53,9 @@ def test_a_run_in_minutes_has_an_early_first_look_unless_the_person_says_how_oft
     assert plan.first_look_step < plan.evaluate_every_steps
     assert plan_of(MUCH, minutes=60, evaluate_every_steps=500).first_look_step == 0
     assert plan_of(MUCH, minutes=1).first_look_step == 0, "its evaluations are early enough"
+    for minutes in range(2, 20):
+        plan = plan_of(MUCH, minutes=minutes)
+        assert plan.first_look_step < 0.75 * plan.evaluate_every_steps, "one that comes just before is for nothing"
     assert plan_of(steps=500).first_look_step == 0
 
 

@@ -26,6 +26,7 @@ _NEARLY = 1.25  # times as many windows are judged where that is all of them: 32
 _SAMPLE_SHARE = 0.25  # of the validation windows: as many of the training text show the gap between both
 _FORWARD = 0.4  # of a training step's time without its optimizer: a third, and no fused loss
 _OPERATIONS_A_TOKEN = 60.0  # started for a block when one token is written
+_SOON = 0.75  # of the steps to the first evaluation, after which it shows as much as a look of its own
 _DISK = 150e6  # bytes/s of a save: hashing, writing, fsync (a first rule for a slow disk)
 _SAMPLED = 3 * 32  # tokens beside the longest sample: their prompts, and measuring the speed of writing
 
@@ -87,7 +88,7 @@ def plan_looks(
     price = "which costs at most a twentieth of it" if cheap else "the fewest that show a curve"
     every = c.take("evaluate_every_steps", wish.evaluate_every_steps, every, f"about {times} times a run, {price}")
     first = math.ceil(FIRST_LOOK_SECONDS / a_step)
-    early = in_minutes and wish.evaluate_every_steps is None and first < every
+    early = in_minutes and wish.evaluate_every_steps is None and first < _SOON * every
     share = cost.of(steps // every + 1 + early, windows) / max(seconds, 1e-9)
     return Looks(every, first if early else 0, windows, share)
 
