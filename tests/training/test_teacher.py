@@ -95,6 +95,9 @@ def test_what_the_person_reads_names_both_and_shows_the_steps_of_both(texts: Pat
     assert f"First its teacher, {run.folder.teacher}: 3 epochs." in view.lines
     assert sum("Model: modern" in line for line in view.lines) == 1
     assert len([report for report in view.reports if report.step == 1]) == 2
+    losses = [one.read_pointer("best")["val_loss"] for one in (RunFolder(run.folder.teacher), run.folder)]  # type: ignore[index]
+    assert losses[0] < losses[1], "eight steps are too few"
+    assert f"Its teacher is better (validation loss {losses[0]:.4f}): bajka generate {run.folder.teacher}" in view.lines
 
 
 def test_watching_a_run_shows_its_teacher_while_that_is_trained(texts: Path, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ from bajka.planning.shape import (
     choose_shape,
     imported_shape,
 )
-from bajka.planning.teacher import TeacherPlan, plan_teacher, with_teacher
+from bajka.planning.teacher import TeacherPlan, plan_teacher, teacher_pays, with_teacher
 from bajka.planning.telling import expected_lines
 from bajka.planning.wishes import FEWEST_STEPS, check_batch, check_time
 
@@ -316,6 +316,7 @@ def _judge(outlook: Outlook, machine: Machine) -> Judge:
         tokens=None if outlook.seconds is None else outlook.text_tokens,
         shown=outlook.shown,
         fits=lambda model: fits(model, outlook.speed.optimizer, machine, outlook.settings, outlook.sequences(model)),
+        teacher=teacher_pays(outlook),
     )
 
 

@@ -29,6 +29,10 @@ READINGS = 2.75
 """... or read the text so often: on little text a larger network that reads it about three times is better than a smaller
 one that reads it more often (docs/experiments.md, "Little text")."""
 
+READINGS_WITH_TEACHER = 8.0
+"""... or so often where a teacher pays: its own three readings, and most of the five that follow, each a fifth dearer. A shape
+that has time for both learns more than one three times as slow alone (docs/experiments.md, "A teacher")."""
+
 MOST_READINGS = 3.0
 """A run in minutes ends after so many readings of the text, however much time is left (docs/experiments.md, "Little text")."""
 
@@ -83,12 +87,13 @@ class Judge:
     """What a shape can be judged by before it is trained.
 
     `tokens` gives how many of the text's tokens it would see, again and again counted (None: the length is not in minutes),
-    `shown` how many an epoch shows, `fits` whether it fits into memory.
+    `shown` how many an epoch shows, `fits` whether it fits into memory; `teacher` says that one pays if time is left for it.
     """
 
     tokens: Callable[[ModelConfig], float] | None
     shown: Callable[[ModelConfig], float]
     fits: Callable[[ModelConfig], bool]
+    teacher: bool = False
 
 
 LARGEST_STEP = {"cpu": 4096, "gpu": 16_384}
@@ -152,6 +157,10 @@ def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge
 def _taught_by_time(shapes: list[ModelConfig], judge: Judge) -> tuple[ModelConfig, str]:
     """The largest shape that sees enough tokens in the time, or reads all of the text often enough."""
     assert judge.tokens is not None
+    reading = [one for one in shapes if judge.tokens(one) >= READINGS_WITH_TEACHER * judge.shown(one)]
+    if judge.teacher and reading:
+        why = f"the largest shape that can read all of the text {READINGS_WITH_TEACHER:g} times in this time, with its teacher"
+        return max(reading, key=parameters), why
     seeing = [
         one
         for one in shapes

@@ -30,7 +30,7 @@ FEWEST_READINGS = 3.0
 SHARE = 0.8
 """Of what a run learns: what its teacher expects; the rest is the text."""
 
-GAIN = 0.025
+GAIN = 0.04
 """Share by which the bits per byte are lower with a teacher of its own."""
 
 
@@ -48,7 +48,7 @@ class TeacherPlan:
 def plan_teacher(outlook: Outlook, model: ModelConfig, c: Choices) -> tuple[TeacherPlan | None, Outlook]:
     """The teacher of a run of this shape, and what lies ahead of the run then."""
     wish = outlook.settings.train.teacher
-    if wish == "none" or (wish is None and not _pays(outlook, model)):
+    if wish == "none" or (wish is None and not (teacher_pays(outlook) and _has_time(outlook, model))):
         _refuse_share(outlook.settings)
         if wish is not None:
             c.reasons["teacher"] = YOURS
@@ -95,23 +95,28 @@ def with_teacher(
     return None if found is None else found.lowered(GAIN)
 
 
-def _pays(outlook: Outlook, model: ModelConfig) -> bool:
-    """Whether a run in minutes is one of those that a teacher was tried for, and has the time for it."""
-    settings, tokens = outlook.settings, outlook.tokens(model)
-    length, train = settings.schedule, settings.train
-    usual = (
+def teacher_pays(outlook: Outlook) -> bool:
+    """Whether a run in minutes is one of those that a teacher was tried for, if it has the time for it."""
+    length, train = outlook.settings.schedule, outlook.settings.train
+    return (
         outlook.fresh
-        and model.family == "modern"
+        and outlook.seconds is not None
+        and outlook.facts.train_tokens <= LITTLE_TEXT[-1][0]
+        and outlook.settings.model.family == "modern"
         and outlook.speed.machine.kind == "cpu"
         and train.windows == "packed"
         and not train.mix
+        and train.teacher in (None, OWN)
         and length.most_epochs is None
         and length.early_stopping is None
         and length.average in (None, "none")
     )
-    if not usual or tokens is None or outlook.facts.train_tokens > LITTLE_TEXT[-1][0]:
-        return False
-    return tokens >= (MOST_READINGS + SLOWER * FEWEST_READINGS) * outlook.facts.train_tokens
+
+
+def _has_time(outlook: Outlook, model: ModelConfig) -> bool:
+    """Whether the time is enough for a teacher of this shape and a run that is worth it."""
+    tokens = outlook.tokens(model)
+    return tokens is not None and tokens >= (MOST_READINGS + SLOWER * FEWEST_READINGS) * outlook.facts.train_tokens
 
 
 def _seconds(outlook: Outlook, model: ModelConfig) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bajka.checkpoint.run_folder import RunFolder
 from bajka.coaching.coach import Advice, advise
 from bajka.coaching.conclusion import conclude
 from bajka.coaching.facts import facts_of
@@ -136,6 +137,12 @@ def last_words(session: Session) -> None:
         f"Finished {session.state.step:,} steps in {duration(session.clock.seconds())}. The best model is that of step "
         f"{best.get('step', 0):,} (validation loss {best.get('val_loss', float('nan')):.4f}): {run.model}"
     )
+    teacher = RunFolder(run.teacher)
+    taught = teacher.read_pointer("best") or {}
+    if taught.get("val_loss", math.inf) < best.get("val_loss", math.inf):  # where the machine became too slow for both
+        session.log.say(
+            f"Its teacher is better (validation loss {taught['val_loss']:.4f}): bajka generate {shell_word(teacher.path)}"
+        )
     facts = facts_of(session.plan_file, run=run.path, gpu_unused=_gpu_unused(session))
     prompt = (session.inputs.openings or ("",))[0]
     for line in conclude(run.metrics(), facts, prompt=prompt) or [
