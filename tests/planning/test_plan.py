@@ -193,6 +193,9 @@ def test_little_text_with_time_left_gets_a_teacher_and_the_time_of_both_is_told(
     assert taught.teacher.seconds == pytest.approx(before, rel=0.1)
     assert taught.expected_seconds > before * (1 + MOST_READINGS_TAUGHT / MOST_READINGS)
     assert "a second learns from it too" in taught.reasons["teacher"]
+    assert f": a teacher (3 epochs, about {taught.teacher.seconds:.0f} s), then {taught.expected_steps:,} steps at" in (
+        "\n".join(describe(taught))
+    )
     assert Plan.from_dict(json.loads(json.dumps(taught.as_dict()))) == taught
 
 

@@ -126,8 +126,18 @@ def test_a_given_teacher_is_copied_and_the_run_goes_on_without_the_original(
     shutil.rmtree(teacher)
     torn = go_on(out)
     assert json.loads((torn.folder.teacher / "config.json").read_text())["architectures"] == ["Qwen3ForCausalLM"]
-    same = train_tiny(texts, out=str(tmp_path / "same"), **TAUGHT | {"teacher": str(whole.folder.path)})
+    view = Watcher()
+    same = train_tiny(texts, view, out=str(tmp_path / "same"), **TAUGHT | {"teacher": str(whole.folder.path)})
     assert bits(torn) == bits(same)
+    assert "What is held out here may be among" not in view.text
+
+
+def test_a_teacher_from_elsewhere_may_have_read_what_is_held_out(texts: Path, whole: bajka.Run, tmp_path: Path) -> None:
+    more, view = tales_file(tmp_path / "more", count=21), Watcher()
+    train_tiny(
+        more, view, out=str(tmp_path / "run"), **TAUGHT | {"teacher": str(whole.folder.path), "vocab_size": None}
+    )
+    assert f"What is held out here may be among the texts that the teacher {whole.folder.path} has read" in view.text
 
 
 def test_a_model_learns_what_a_wise_teacher_expects(texts: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ def expected_lines(plan: Plan, began: datetime | None) -> list[str]:
     length = "" if plan.minutes is None else f" in {_length(plan, plan.minutes)}"
     epochs = plan.expected_epochs
     lines = [
-        f"Expected{length}: {plan.expected_steps:,} steps at about {plan.expected_tokens_per_second:,.0f} tokens/s, "
-        f"{epochs:.{1 if epochs >= 0.1 else 4}f} epochs{_done(plan, began)}."
+        f"Expected{length}: {_teacher(plan)}{plan.expected_steps:,} steps at about "
+        f"{plan.expected_tokens_per_second:,.0f} tokens/s, {epochs:.{1 if epochs >= 0.1 else 4}f} epochs{_done(plan, began)}."
     ]
     if plan.minutes is not None:
         share = plan.evaluation_share / (1 + plan.evaluation_share)
@@ -40,6 +40,13 @@ def _length(plan: Plan, minutes: float) -> str:
         return given
     needed = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f}"
     return f"about {needed} of {given}"
+
+
+def _teacher(plan: Plan) -> str:
+    """What comes before the steps of the run: its own teacher, if it trains one."""
+    if plan.teacher is None or not plan.teacher.epochs:
+        return ""
+    return f"a teacher ({plan.teacher.epochs:g} epochs, about {plan.teacher.seconds:,.0f} s), then "
 
 
 def _limit(found: Expectation) -> str:

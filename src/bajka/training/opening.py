@@ -37,7 +37,7 @@ from bajka.training.sharding import shard, sharded_memory, wants_shards, wants_s
 from bajka.training.sources import sources_of
 from bajka.training.steps import TrainingState
 from bajka.training.taking_up import take_up
-from bajka.training.teacher import check_given, given_teacher, tokenizer_with
+from bajka.training.teacher import check_given, given_teacher, may_have_read, tokenizer_with
 from bajka.watching.record import Log
 from bajka.watching.trackers import check_trackers
 
@@ -99,6 +99,8 @@ def _prepare(
     check_fit(plan, need, machine, imported=base is not None)
     if teacher is not None:
         check_given(teacher, plan.model)
+        for line in may_have_read(teacher, inputs.data.fingerprint):
+            log.say(line)
     for line in describe(plan, began=datetime.now() - timedelta(seconds=clock.seconds())):
         log.say(line)
     rate = planner.rates.product_rate(machine.precision, 512)

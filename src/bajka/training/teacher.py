@@ -19,7 +19,7 @@ from bajka.model.loss import Taught
 from bajka.model.transformer import Transformer
 from bajka.planning.teacher import OWN
 from bajka.tokenizer import Tokenizer
-from bajka.training.earlier import check_wished_tokenizer
+from bajka.training.earlier import check_wished_tokenizer, run_of
 
 
 class Teacher:
@@ -56,6 +56,17 @@ def tokenizer_with(base: LoadedModel | None, teacher: LoadedModel | None, settin
             "expects of its tokens means nothing to the other. Name models with the same one."
         )
     return found[0] if found else None
+
+
+def may_have_read(teacher: LoadedModel, fingerprint: str) -> list[str]:
+    """A sentence unless a teacher that was given is a run on the data of this `fingerprint`, with what that holds out."""
+    run = run_of(teacher)
+    if run is not None and run.plan["data"]["fingerprint"] == fingerprint:
+        return []
+    return [
+        f"What is held out here may be among the texts that the teacher {teacher.name} has read: then the validation loss says "
+        "too little."
+    ]
 
 
 def check_given(teacher: LoadedModel, model: ModelConfig) -> None:
