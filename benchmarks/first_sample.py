@@ -4,7 +4,8 @@
 
 The first 1,000,000 bytes of a text (`--bytes`). xz's bits per byte are those of that whole text, compressed with its highest
 preset. `bajka train TEXT` runs with empty caches and no flags, or with `--minutes`; its folder is watched, and the clock
-stops at the first line of samples.jsonl whose evaluation (validation text, bits per byte) is below xz's.
+stops at the first line of samples.jsonl whose evaluation (validation text, bits per byte) is below xz's; where the run has a
+teacher, which is trained first and writes as well, its samples count too.
 """
 
 from __future__ import annotations
@@ -66,14 +67,15 @@ def beginning(path: Path, size: int) -> bytes:
 def watched(command: list[str], folder: Path, limit: float, *, to_the_end: bool) -> dict[str, Any]:
     """Run the command and look at its folder ten times a second; what it says goes to a file."""
     first: dict[str, Any] | None = None
-    seen: dict[int, float] = {}  # step: when its sample was first there
+    seen: dict[Path, dict[int, float]] = {folder / "run" / "teacher": {}, folder / "run": {}}
     with (folder / "said.txt").open("w", encoding="utf-8") as said:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=os.environ | cold(folder), stdout=said, stderr=subprocess.STDOUT)
         try:
             while first is None or to_the_end:
                 running = process.poll() is None
-                first = first or sample_below(limit, folder / "run", seen, began)
+                for run, when in seen.items():
+                    first = first or sample_below(limit, run, when, began)
                 if not running:
                     break
                 time.sleep(0.1)
@@ -89,7 +91,8 @@ def watched(command: list[str], folder: Path, limit: float, *, to_the_end: bool)
 
 
 def sample_below(limit: float, run: Path, seen: dict[int, float], began: float) -> dict[str, Any] | None:
-    """The first sample of a step whose evaluation is below the limit, with the seconds at which it was there."""
+    """The first sample of a step whose evaluation is below the limit, with the seconds at which it was there; `seen` keeps when
+    the sample of each step was."""
     file = run / "samples.jsonl"
     if not file.exists():
         return None

@@ -179,7 +179,7 @@ def test_little_text_is_offered_a_base_in_its_language() -> None:
     assert "small text (170 KB)" in said
     assert "bajka fetch novels-hr" in said
     assert "--from runs/base" in said
-    assert "helps most (2.22 bits a byte instead of 2.52" in said
+    assert "helps most (2.22 bits a byte instead of 2.44" in said
     assert "helps most: bajka fetch novels-sr" in " ".join(way_out(170_000, "Serbian"))
     assert "--from MODEL" in " ".join(way_out(170_000, "Icelandic"))
     assert way_out(5_000_000, "Croatian") == []

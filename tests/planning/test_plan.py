@@ -46,7 +46,8 @@ def test_every_number_that_a_person_could_have_set_has_a_reason() -> None:
     reasons = plan_of().reasons
     chosen = """minutes context_length n_layer n_embd n_head n_kv_head n_inner tie_embeddings dropout optimizer learning_rate
     adamw_learning_rate momentum weight_decay schedule warmup_steps cooldown_share final_rate_share global_batch_size
-    micro_batch_size loss_chunk evaluate_every_steps evaluation_windows compile most_epochs"""
+    micro_batch_size loss_chunk evaluate_every_steps evaluation_windows compile most_epochs
+    teacher teacher_share"""
     assert set(reasons) == set(chosen.split())
     assert all(len(reason) > 5 for reason in reasons.values())
 
@@ -58,7 +59,7 @@ def test_the_average_that_was_asked_for_is_told_with_its_decay() -> None:
 
 
 def test_the_plan_is_told_line_by_line_with_value_and_reason() -> None:
-    plan = plan_of(minutes=5, n_layer=3)
+    plan = plan_of(minutes=5, n_layer=3, teacher="none")
     lines = describe(plan)
     assert lines[0].startswith(f"Model: modern, {parameters(plan.model):,} weights")
     assert "  n_layer = 3: you set it" in lines
@@ -216,8 +217,9 @@ def test_nothing_else_gets_a_teacher_by_itself(wishes: dict[str, Any]) -> None:
     assert plan_of(LITTLE, **wishes, teacher="own").teacher is not None
 
 
-def test_much_text_gets_no_teacher_by_itself() -> None:
-    assert plan_of(replace(TEXT, train_tokens=300_000), minutes=600, n_layer=2, n_embd=64).teacher is None
+def test_much_text_and_a_few_kilobytes_get_no_teacher_by_themselves() -> None:
+    assert plan_of(replace(TEXT, train_tokens=600_000), minutes=600, n_layer=2, n_embd=64).teacher is None
+    assert plan_of(replace(TEXT, train_tokens=12_000), minutes=600, n_layer=2, n_embd=64).teacher is None
 
 
 def test_a_share_of_no_teacher_is_refused() -> None:

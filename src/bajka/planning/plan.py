@@ -228,7 +228,11 @@ def describe(plan: Plan, *, began: datetime | None = None) -> list[str]:
         | asdict(plan.recipe)
         | asdict(plan.schedule)
         | {"schedule": plan.schedule.name, "average": plan.average.kind, "average_decay": plan.average.decay}
-        | {"teacher": plan.teacher and plan.teacher.model, "teacher_share": plan.teacher and plan.teacher.share}
+        | (
+            {"teacher": plan.teacher.model, "teacher_share": plan.teacher.share}
+            if plan.teacher
+            else {"teacher": "none"}
+        )
         | m.model_dump()
     )
     lines += [f"  {name} = {_short(values.get(name))}: {reason}" for name, reason in plan.reasons.items()]
