@@ -190,6 +190,7 @@ def test_little_text_with_time_left_gets_a_teacher_and_the_time_of_both_is_told(
     assert taught.model == alone.model
     assert taught.expected_epochs == pytest.approx(MOST_READINGS_TAUGHT, rel=0.02)
     assert taught.model.dropout == 0
+    assert taught.expected_memory_bytes == alone.expected_memory_bytes + 12 * parameters(alone.model)
     before = alone.expected_seconds - LAST_SECONDS - 5
     assert taught.teacher.seconds == pytest.approx(before, rel=0.1)
     assert taught.expected_seconds > before * (1 + MOST_READINGS_TAUGHT / MOST_READINGS)

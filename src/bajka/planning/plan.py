@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from bajka.config import EvaluationSettings, Settings
 from bajka.errors import DamagedFileError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
-from bajka.model.estimate import flops_per_token, parameters
+from bajka.model.estimate import parameters
 from bajka.planning.expectation import Expectation
 from bajka.planning.looks import early_every, plan_looks
 from bajka.planning.machine import (
@@ -51,7 +50,7 @@ from bajka.planning.shape import (
     imported_shape,
 )
 from bajka.planning.teacher import TeacherPlan, plan_teacher, teacher_pays, with_teacher
-from bajka.planning.telling import expected_lines
+from bajka.planning.telling import describe
 from bajka.planning.wishes import FEWEST_STEPS, check_batch, check_time
 
 __all__ = ["CorpusFacts", "Plan", "describe", "make_plan", "planned_minutes"]
@@ -194,7 +193,7 @@ def make_plan(
         expected_steps=steps,
         expected_epochs=epochs,
         expected_tokens_per_second=speed.tokens_per_second(model, batch),
-        expected_memory_bytes=fitted.bytes,
+        expected_memory_bytes=fitted.bytes + (teacher.bytes_beside(parameters(model)) if teacher else 0),
         average=average,
         teacher=teacher,
         early_stopping=settings.schedule.early_stopping,
@@ -211,38 +210,6 @@ def make_plan(
         reasons=c.reasons,
         notes=plan_notes(outlook, model, readings, spent=spent, expected=expectation is not None),
     )
-
-
-def describe(plan: Plan, *, began: datetime | None = None) -> list[str]:
-    """The plan as lines for a person: the shape, every chosen number with its reason, what to expect, then notes.
-
-    `began` is when the command began, to tell when the run will be done.
-    """
-    m = plan.model
-    lines = [
-        f"Model: {m.family}, {parameters(m):,} weights ({parameters(m, embeddings=False):,} without embeddings), "
-        f"{flops_per_token(m) / 1e6:,.1f} MFLOP a token, about {plan.expected_memory_bytes / 2**20:,.0f} MB to train."
-    ]
-    values = (
-        plan.__dict__
-        | asdict(plan.recipe)
-        | asdict(plan.schedule)
-        | {"schedule": plan.schedule.name, "average": plan.average.kind, "average_decay": plan.average.decay}
-        | (
-            {"teacher": plan.teacher.model, "teacher_share": plan.teacher.share}
-            if plan.teacher
-            else {"teacher": "none"}
-        )
-        | m.model_dump()
-    )
-    lines += [f"  {name} = {_short(values.get(name))}: {reason}" for name, reason in plan.reasons.items()]
-    return [*lines, *expected_lines(plan, began), *plan.notes]
-
-
-def _short(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _minutes(settings: Settings, c: Choices) -> float | None:

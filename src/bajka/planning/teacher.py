@@ -46,6 +46,11 @@ class TeacherPlan:
     epochs: float = 0.0
     seconds: float = 0.0
 
+    def bytes_beside(self, weights: int) -> int:
+        """Memory beside a training step of a network of so many `weights`: the teacher's, in fp32; while one of its own is
+        trained, the network waits with its optimizer's two numbers for each."""
+        return (12 if self.model == OWN else 4) * weights
+
 
 def plan_teacher(outlook: Outlook, model: ModelConfig, c: Choices) -> tuple[TeacherPlan | None, Outlook]:
     """The teacher of a run of this shape, and what lies ahead of the run then."""

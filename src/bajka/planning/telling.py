@@ -1,14 +1,48 @@
-"""What to expect of a plan, in a few lines for a person."""
+"""A plan in lines for a person: every number with its reason, and what to expect."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bajka.model.estimate import flops_per_token, parameters
 from bajka.planning.expectation import Expectation
 
 if TYPE_CHECKING:
     from bajka.planning.plan import Plan
+
+
+def describe(plan: Plan, *, began: datetime | None = None) -> list[str]:
+    """The plan as lines for a person: the shape, every chosen number with its reason, what to expect, then notes.
+
+    `began` is when the command began, to tell when the run will be done.
+    """
+    m = plan.model
+    lines = [
+        f"Model: {m.family}, {parameters(m):,} weights ({parameters(m, embeddings=False):,} without embeddings), "
+        f"{flops_per_token(m) / 1e6:,.1f} MFLOP a token, about {plan.expected_memory_bytes / 2**20:,.0f} MB to train."
+    ]
+    values = (
+        plan.__dict__
+        | asdict(plan.recipe)
+        | asdict(plan.schedule)
+        | {"schedule": plan.schedule.name, "average": plan.average.kind, "average_decay": plan.average.decay}
+        | (
+            {"teacher": plan.teacher.model, "teacher_share": plan.teacher.share}
+            if plan.teacher
+            else {"teacher": "none"}
+        )
+        | m.model_dump()
+    )
+    lines += [f"  {name} = {_short(values.get(name))}: {reason}" for name, reason in plan.reasons.items()]
+    return [*lines, *expected_lines(plan, began), *plan.notes]
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def expected_lines(plan: Plan, began: datetime | None) -> list[str]:
