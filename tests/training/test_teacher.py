@@ -47,6 +47,24 @@ def test_the_teacher_is_a_whole_run_inside_the_run(whole: bajka.Run) -> None:
     assert whole.folder.plan["plan"]["teacher"]["model"] == "own"
 
 
+def test_the_data_of_a_teacher_is_that_of_its_run_wherever_the_project_goes(whole: bajka.Run, tmp_path: Path) -> None:
+    assert RunFolder(whole.folder.teacher).data_parent == whole.folder.data_parent
+    assert RunFolder(tmp_path / "runs" / "teacher").data_parent == tmp_path / "data", "no run around it"
+    (tmp_path / "config.toml").touch()
+    assert RunFolder(tmp_path / "run").data_parent == tmp_path / "data"
+
+
+def test_a_project_that_is_moved_while_the_teacher_is_trained_goes_on(
+    texts: Path, whole: bajka.Run, tmp_path: Path
+) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    shutil.copytree(texts.parent, before / "texts")
+    with pytest.raises(Stopped):
+        train_tiny(before / "texts" / texts.name, stop_at(9), out=str(before / "runs" / "tales"), **TAUGHT)
+    before.rename(after)
+    assert bits(go_on(after / "runs" / "tales")) == bits(whole)
+
+
 def test_a_run_with_a_teacher_is_another_one_than_without(texts: Path, whole: bajka.Run, tmp_path: Path) -> None:
     alone = train_tiny(texts, out=str(tmp_path / "alone"), **TAUGHT | {"teacher": "none"})
     assert bits(alone) != bits(whole)

@@ -58,10 +58,11 @@ class RunFolder:
 
     @property
     def data_parent(self) -> Path:
-        """Where prepared ids go: `data/` beside `runs/`, or beside the run itself; of a run inside another, where its go."""
+        """Where prepared ids go: `data/` beside `runs/`, or beside the run itself; of a teacher, where its run's go."""
         parent = self.path.parent
-        if (parent / "config.toml").is_file():
-            return RunFolder(parent).data_parent
+        around = RunFolder(parent)
+        if self.path == around.teacher and around.plan_file.is_file():
+            return around.data_parent
         return (parent.parent if parent.name == "runs" else parent) / "data"
 
     def data_at(self, stored: str | Path) -> Path:
