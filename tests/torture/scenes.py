@@ -16,7 +16,7 @@ import torch
 from faulty_disk import FaultyDisk, Operation, Outcome, note
 
 import bajka
-import bajka.training.train as train_module
+import bajka.training.finishing as finishing
 from bajka import durable
 from bajka.checkpoint.checkpoint import POINTERS, find_checkpoint, mark_best, read_checkpoint, save_checkpoint, verify
 from bajka.checkpoint.model_folder import load_model, write_model_folder
@@ -119,7 +119,7 @@ def finish(folder: Path, *, plots: bool = True, leave: int | None = None, **wish
     Without `plots` it takes half of the time. At the first step all of the disk but `leave` bytes is taken by somebody.
     """
     if not plots:
-        train_module.draw_plots = lambda run: []
+        finishing.draw_plots = lambda run: []
 
     def each_step(report: StepReport) -> None:
         note(f"step {report.step}")
@@ -135,7 +135,7 @@ def finish(folder: Path, *, plots: bool = True, leave: int | None = None, **wish
 
 def start(folder: Path, *, texts: str) -> dict[str, Any]:
     """A run in `folder`/runs/new from nothing to its end; data goes to `folder`/data."""
-    train_module.draw_plots = lambda run: []
+    finishing.draw_plots = lambda run: []
     watcher = Watcher(lambda report: note(f"step {report.step}"))
     run = train_tiny(texts, watcher, **RUN, out=str(folder / "runs" / "new"))
     note("finished")

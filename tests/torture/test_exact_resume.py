@@ -14,7 +14,7 @@ import pytest
 
 import bajka
 from bajka.hardware import cpp_compiler, native_bf16
-from bajka.training import train as train_room
+from bajka.training import finishing
 from resuming import differences
 from tiny_runs import Stopped, go_on, stop_at, tales_file, train_tiny
 
@@ -42,7 +42,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures take half of the time of such a run."""
-    monkeypatch.setattr(train_room, "draw_plots", lambda run: None)
+    monkeypatch.setattr(finishing, "draw_plots", lambda run: None)
 
 
 def combinations() -> list[dict[str, Any]]:

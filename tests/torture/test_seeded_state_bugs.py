@@ -21,10 +21,10 @@ import state_checks as checks
 from bajka.model.transformer import Transformer
 from bajka.tokens import batches as batches_room
 from bajka.tokens.batches import Batches
+from bajka.training import finishing
 from bajka.training import opening as opening_room
 from bajka.training import session as session_room
 from bajka.training import steps as steps_room
-from bajka.training import train as train_room
 from bajka.training.optimizer import Optimizer
 from tiny_runs import tales_file
 
@@ -38,7 +38,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(train_room, "draw_plots", lambda run: None)
+    monkeypatch.setattr(finishing, "draw_plots", lambda run: None)
 
 
 @pytest.fixture(scope="module")
