@@ -73,8 +73,8 @@ def accumulation_averages_micro_batches(patch: Patch) -> None:
     """Each micro-batch counts the same, however few targets it has (transformers before 4.46)."""
     whole = Transformer.loss_of
 
-    def averaged(self: Transformer, x: Any, rotation: Any, targets: torch.Tensor) -> torch.Tensor:
-        return 50 * whole(self, x, rotation, targets) / (targets >= 0).sum()
+    def averaged(self: Transformer, x: Any, rotation: Any, targets: torch.Tensor, taught: Any) -> torch.Tensor:
+        return 50 * whole(self, x, rotation, targets, taught) / (targets >= 0).sum()
 
     patch.setattr(Transformer, "loss_of", averaged)
 
