@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ def draw_plots(run: RunFolder) -> list[Path]:
     if not lines:
         return []
     cooldown = _cooldown(run)
+    whose = "training, to the text and its teacher" if run.teacher.exists() else "training"
     return [
-        _draw(run.path / "loss.png", lines, cooldown, _loss),
+        _draw(run.path / "loss.png", lines, cooldown, partial(_loss, training=whose)),
         _draw(run.path / "perplexity.png", lines, cooldown, _perplexity),
     ]
 
@@ -62,11 +64,11 @@ def _draw(path: Path, lines: list[dict[str, Any]], cooldown: int | None, paint: 
     return path
 
 
-def _loss(axes: Any, lines: list[dict[str, Any]], cooldown: int | None) -> None:
+def _loss(axes: Any, lines: list[dict[str, Any]], cooldown: int | None, *, training: str) -> None:
     """Training loss (each step faint, smoothed bold), evaluated losses, the best one, the cooldown, the rate behind."""
     steps, losses = _column(lines, "train_loss")
     axes.plot(steps, losses, color=_BLUE, alpha=0.18, linewidth=0.7)
-    axes.plot(steps, smoothed(losses), color=_BLUE, linewidth=1.8, label="training")
+    axes.plot(steps, smoothed(losses), color=_BLUE, linewidth=1.8, label=training)
     for name, color, label in (
         ("train_sample_loss", _GREEN, "sample of the training text, dropout off"),
         ("val_loss", _ORANGE, "validation"),
