@@ -237,7 +237,7 @@ def test_a_shape_that_is_held_back_says_by_what() -> None:
     little = replace(TEXT, train_tokens=60_000, bytes=150_000)
     assert plan_of(little, minutes=600).reasons["n_layer"] == "the largest for so little text"
     small = replace(MACHINE, memory_bytes=1 << 30)
-    assert plan_of(replace(TEXT, bytes=10**9), minutes=60_000, machine=small).reasons["n_layer"] == (
+    assert plan_of(replace(TEXT, bytes=10**9), minutes=60_000, machine=small, teacher="none").reasons["n_layer"] == (
         "the largest that fits into memory"
     )
     much = replace(TEXT, train_tokens=10**9, bytes=10**10)

@@ -179,14 +179,16 @@ def plan_memory(
     *,
     compiled: bool,
     c: Choices,
+    beside: int = 0,
 ) -> Fit:
-    """What is in memory at once, so that a step stays below half of what a CPU has free, or 85 % of a GPU's."""
+    """What is in memory at once, so that a step stays below half of what a CPU has free, or 85 % of a GPU's, less the bytes
+    that something `beside` it takes."""
     wish = settings.train
     micro = wish.micro_batch_size
     found = fit(
         model,
         load_of(model, recipe.optimizer, machine, compiled=compiled, averages=average.copies),
-        budget=memory_budget(machine),
+        budget=memory_budget(machine) - beside,
         global_batch_size=batch,
         micro_batch_size=None if micro is None else min(batch, micro),
         loss_chunk=wish.loss_chunk,
@@ -203,10 +205,12 @@ def plan_memory(
     return found
 
 
-def fits(model: ModelConfig, optimizer: OptimizerName, machine: Machine, settings: Settings, batch: int) -> bool:
+def fits(
+    model: ModelConfig, optimizer: OptimizerName, machine: Machine, settings: Settings, batch: int, *, beside: int = 0
+) -> bool:
     """Whether a step of this shape on so large a batch, with as many sequences at once as were set or else one, stays within
-    the memory budget."""
-    wish, s, budget = settings.train, settings.schedule, memory_budget(machine)
+    the memory budget, less the bytes that something `beside` it takes."""
+    wish, s, budget = settings.train, settings.schedule, memory_budget(machine) - beside
     average = AveragePlan(s.average or "none", 0.0, s.average_epochs)
     found = fit(
         model,

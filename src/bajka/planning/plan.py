@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from bajka.config import EvaluationSettings, Settings
 from bajka.errors import DamagedFileError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
-from bajka.model.estimate import parameters
 from bajka.planning.expectation import Expectation
 from bajka.planning.looks import early_every, plan_looks
 from bajka.planning.machine import (
@@ -170,7 +170,8 @@ def make_plan(
     model = plan_dropout(settings, model, readings, c, imported=not fresh)
     recipe = plan_recipe(settings, model, readings, steps, c, imported=not fresh)
     average = plan_average(settings, steps, epochs, c)
-    fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, c=c)
+    beside = teacher.bytes_beside(model) if teacher else 0
+    fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, beside=beside, c=c)
     looks = plan_looks(settings, facts, model, speed, steps=steps, batch=batch, in_minutes=minutes is not None, c=c)
     expectation = with_teacher(teacher, alone, model, batch, steps * batch * model.context_length)
     training = steps * speed.step_seconds(model, batch)
@@ -193,7 +194,7 @@ def make_plan(
         expected_steps=steps,
         expected_epochs=epochs,
         expected_tokens_per_second=speed.tokens_per_second(model, batch),
-        expected_memory_bytes=fitted.bytes + (teacher.bytes_beside(parameters(model)) if teacher else 0),
+        expected_memory_bytes=fitted.bytes + beside,
         average=average,
         teacher=teacher,
         early_stopping=settings.schedule.early_stopping,
@@ -287,7 +288,7 @@ def _judge(outlook: Outlook, machine: Machine) -> Judge:
         tokens=None if outlook.seconds is None else outlook.text_tokens,
         shown=outlook.shown,
         fits=lambda model: fits(model, outlook.speed.optimizer, machine, outlook.settings, outlook.sequences(model)),
-        teacher=teacher_pays(outlook),
+        teacher=partial(teacher_pays, outlook),
     )
 
 

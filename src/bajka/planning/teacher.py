@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from bajka.config import Settings
 from bajka.errors import SettingsError
 from bajka.model import ModelConfig
+from bajka.model.estimate import parameters
 from bajka.planning.expectation import Expectation
 from bajka.planning.looks import plan_looks
+from bajka.planning.machine import fits
 from bajka.planning.outlook import Outlook
 from bajka.planning.shape import MOST_READINGS, YOURS, Choices
 
@@ -46,16 +48,16 @@ class TeacherPlan:
     epochs: float = 0.0
     seconds: float = 0.0
 
-    def bytes_beside(self, weights: int) -> int:
-        """Memory beside a training step of a network of so many `weights`: the teacher's, in fp32; while one of its own is
-        trained, the network waits with its optimizer's two numbers for each."""
-        return (12 if self.model == OWN else 4) * weights
+    def bytes_beside(self, model: ModelConfig) -> int:
+        """Memory beside a training step of this shape: the teacher's weights, in fp32; while one of its own is trained, the
+        network waits with its optimizer's two numbers for each."""
+        return (12 if self.model == OWN else 4) * parameters(model)
 
 
 def plan_teacher(outlook: Outlook, model: ModelConfig, c: Choices) -> tuple[TeacherPlan | None, Outlook]:
     """The teacher of a run of this shape, and what lies ahead of the run then."""
     wish = outlook.settings.train.teacher
-    if wish == "none" or (wish is None and not (teacher_pays(outlook) and _has_time(outlook, model))):
+    if wish == "none" or (wish is None and not (teacher_pays(outlook, model) and _has_time(outlook, model))):
         _refuse_share(outlook.settings)
         if wish is not None:
             c.reasons["teacher"] = YOURS
@@ -102,10 +104,10 @@ def with_teacher(
     return None if found is None else found.lowered(GAIN)
 
 
-def teacher_pays(outlook: Outlook) -> bool:
-    """Whether a run in minutes is one of those that a teacher was tried for, if it has the time for it."""
-    length, train = outlook.settings.schedule, outlook.settings.train
-    return (
+def teacher_pays(outlook: Outlook, model: ModelConfig) -> bool:
+    """Whether a run in minutes is one of those that a teacher was tried for, if it has the time, and both fit into memory."""
+    length, train, speed = outlook.settings.schedule, outlook.settings.train, outlook.speed
+    usual = (
         outlook.fresh
         and outlook.seconds is not None
         and TOKENS[0] <= outlook.facts.train_tokens <= TOKENS[1]
@@ -118,6 +120,8 @@ def teacher_pays(outlook: Outlook) -> bool:
         and length.early_stopping is None
         and length.average in (None, "none")
     )
+    beside, rows = TeacherPlan(OWN, SHARE).bytes_beside(model), outlook.sequences(model)
+    return usual and fits(model, speed.optimizer, speed.machine, outlook.settings, rows, beside=beside)
 
 
 def _has_time(outlook: Outlook, model: ModelConfig) -> bool:
