@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -204,7 +205,6 @@ def test_little_text_with_time_left_gets_a_teacher_and_the_time_of_both_is_told(
 @pytest.mark.parametrize(
     "wishes",
     [
-        {"minutes": 0.5},
         {"minutes": 10, "most_epochs": 3},
         {"minutes": 10, "windows": "documents"},
         {"minutes": 10, "early_stopping": 3},
@@ -216,6 +216,18 @@ def test_little_text_with_time_left_gets_a_teacher_and_the_time_of_both_is_told(
 def test_nothing_else_gets_a_teacher_by_itself(wishes: dict[str, Any]) -> None:
     assert plan_of(LITTLE, **wishes).teacher is None
     assert plan_of(LITTLE, **wishes, teacher="own").teacher is not None
+
+
+def test_a_teacher_that_was_asked_for_and_leaves_no_time_is_refused_with_the_minutes_that_would_do() -> None:
+    wishes: dict[str, Any] = {"n_layer": 6, "n_embd": 384}
+    assert plan_of(LITTLE, minutes=0.5, **wishes).teacher is None
+    with pytest.raises(
+        SettingsError, match=r"teacher = own reads the text 3 times, .* Give some --minutes [\d.]+, a smaller"
+    ) as caught:
+        plan_of(LITTLE, minutes=0.5, teacher="own", **wishes)
+    offered = re.search(r"--minutes ([\d.]+)", str(caught.value))
+    assert offered is not None
+    assert plan_of(LITTLE, minutes=float(offered[1]), teacher="own", **wishes).teacher is not None
 
 
 def test_much_text_and_a_few_kilobytes_get_no_teacher_by_themselves() -> None:

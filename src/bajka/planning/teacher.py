@@ -16,7 +16,7 @@ from bajka.model.estimate import parameters
 from bajka.planning.expectation import Expectation
 from bajka.planning.looks import plan_looks
 from bajka.planning.machine import fits
-from bajka.planning.outlook import Outlook
+from bajka.planning.outlook import LAST_SECONDS, Outlook
 from bajka.planning.shape import MOST_READINGS, YOURS, Choices
 
 OWN = "own"
@@ -30,6 +30,9 @@ SLOWER = 1.2
 
 FEWEST_READINGS = 3.0
 """Readings for which time must be left behind the teacher's."""
+
+MOST_OF_THE_TIME = 0.8
+"""Share of the time that a teacher may take, where it was asked for."""
 
 SHARE = 0.8
 """Of what a run learns: what its teacher expects; the rest is the text."""
@@ -77,7 +80,14 @@ def plan_teacher(outlook: Outlook, model: ModelConfig, c: Choices) -> tuple[Teac
         return TeacherPlan(name, share), taught
     seconds = _seconds(outlook, model)
     if outlook.seconds is not None:
-        taught = replace(taught, seconds=max(1.0, outlook.seconds - seconds))
+        if seconds > MOST_OF_THE_TIME * outlook.seconds:
+            enough = math.ceil((seconds / MOST_OF_THE_TIME + LAST_SECONDS) / 6) / 10
+            raise SettingsError(
+                f"teacher = {OWN} reads the text {MOST_READINGS:g} times, which takes about {seconds:,.0f} s here, and "
+                f"{outlook.seconds:,.0f} s are left for it and for the model itself. Give some --minutes {enough + 0.5:g}, a "
+                "smaller --n-layer and --n-embd, or leave --teacher out."
+            )
+        taught = replace(taught, seconds=outlook.seconds - seconds)
     return TeacherPlan(OWN, share, MOST_READINGS, seconds), taught
 
 

@@ -58,7 +58,7 @@ def _begin(life: Life, log: Log, clock: Clock, world: World) -> Session:
     base = load_model(settings.train.from_model) if settings.train.from_model else None
     teacher = given_teacher(settings)
     tokenizer = tokenizer_with(base, teacher, settings)
-    document = world.first(lambda: _prepare(life, machine, base, teacher, log, clock, world))
+    document = world.first(lambda: _prepare(life, machine, base, teacher, tokenizer, log, clock, world))
     inputs = open_all(settings, document["data"], tokenizer=tokenizer, say=lambda line: None)
     model = Transformer(Plan.from_dict(document["plan"]).model)
     if base is None:
@@ -73,6 +73,7 @@ def _prepare(
     machine: Machine,
     base: LoadedModel | None,
     teacher: LoadedModel | None,
+    tokenizer: Tokenizer | None,
     log: Log,
     clock: Clock,
     world: World,
@@ -88,7 +89,7 @@ def _prepare(
         parent=run.data_parent,
         say=log.say,
         base=base,
-        tokenizer=tokenizer_with(base, teacher, settings),
+        tokenizer=tokenizer,
         progress=log.view.working,
     )
     facts = inputs.facts
