@@ -98,6 +98,18 @@ def test_the_minutes_of_the_teacher_are_those_of_the_run_whenever_it_was_stopped
     assert first["seconds"] >= over
 
 
+def test_the_early_first_look_of_a_run_is_at_its_teacher_too(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bajka.planning.looks.FIRST_LOOK_SECONDS", 0.001)
+    changes = {"steps": None, "global_batch_size": 4, "evaluate_every_steps": None}
+    run = train_tiny(texts, out=str(tmp_path / "run"), minutes=1, **TAUGHT | changes)
+    first = run.folder.plan["plan"]["first_look_step"]
+    teacher = RunFolder(run.folder.teacher)
+    assert 0 < first < teacher.plan["plan"]["evaluate_every_steps"]
+    assert first in [line["step"] for line in teacher.metrics() if "val_loss" in line]
+
+
 def test_ctrl_c_in_the_teacher_says_how_the_run_goes_on(texts: Path, tmp_path: Path) -> None:
     out, view = tmp_path / "run", Watcher(lambda report: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted, match="Stopped at step 1 of the teacher; everything is saved") as caught:

@@ -54,6 +54,7 @@ def _train(session: Session, run: RunFolder, *, epochs: float) -> None:
     with ExitStack() as stack:
         session.world.first(lambda: stack.enter_context(run.lock()))
         own = open_session(life, log, session.clock, session.world)
+        own.plan = replace(own.plan, first_look_step=session.plan.first_look_step)  # it is what the person sees first
         log.view = view
         try:
             own.go()
