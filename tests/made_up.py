@@ -1,10 +1,16 @@
-"""A machine, its rates and a text that exist nowhere: what plans are made from in tests."""
+"""A machine, its rates and texts that exist nowhere: what plans are made from in tests."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from bajka.hardware import Machine
+from bajka.model import ModelConfig
+from bajka.planning.plan import Plan, make_plan
 from bajka.planning.rates import Rates
 from bajka.planning.shape import CorpusFacts
+from bajka.settings import settings_with
 
 MACHINE = Machine(
     device="cpu",
@@ -27,3 +33,11 @@ TEXT = CorpusFacts(
     bytes_per_token=3.5,
     ngrams=((75_000, (3.2, 2.6, 2.5)), (300_000, (3.2, 2.4, 2.2))),
 )
+MUCH = replace(TEXT, train_tokens=50_000_000, validation_tokens=5_000_000, bytes=200_000_000)
+
+
+def plan_of(
+    facts: CorpusFacts = TEXT, *, machine: Machine = MACHINE, imported: ModelConfig | None = None, **wishes: Any
+) -> Plan:
+    """The plan for such a text on such a machine, with a person's wishes."""
+    return make_plan(settings_with(**wishes), facts, machine, rates=RATES, imported=imported)

@@ -34,6 +34,11 @@ TINY: dict[str, Any] = {
 }
 
 
+STEPS = 8
+EIGHT_STEPS: dict[str, Any] = {"steps": STEPS, "warmup_steps": 1, "evaluate_every_steps": 4}
+"""A run whose cooldown begins after four steps, when it is evaluated too."""
+
+
 class Stopped(Exception):
     """A run was torn out of its loop, as a crash would do it: nothing more is saved."""
 

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_plan import plan_of
 
 from bajka.coaching.facts import _interval
 from bajka.planning.expectation import Case, evidence, evidence_of, expected_bits, features, ngrams_at
 from bajka.planning.little import BASES, language_of, way_out
 from bajka.planning.plan import Plan, describe
-from made_up import TEXT
+from made_up import TEXT, plan_of
 from tiny import tiny_config
 
 ROOT = Path(__file__).parents[2]

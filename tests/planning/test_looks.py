@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_plan import plan_of
 
 from bajka.planning.looks import FIRST_LOOK_SECONDS, rows_at_once
-from made_up import TEXT
+from made_up import TEXT, plan_of
 
 MUCH = replace(TEXT, train_tokens=20_000_000, validation_tokens=1_000_000, bytes=80_000_000)
 

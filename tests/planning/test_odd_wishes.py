@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_plan import plan_of
 
 from bajka.errors import ModelError, SettingsError
 from bajka.model import ModelConfig
@@ -16,7 +15,7 @@ from bajka.planning.plan import Plan, describe, make_plan
 from bajka.planning.rates import Rates
 from bajka.settings import settings_with
 from bajka.training.preview import settings_page
-from made_up import MACHINE, RATES, TEXT
+from made_up import MACHINE, RATES, TEXT, plan_of
 from tiny import tiny_config
 
 SLOW = replace(MACHINE, precision="fp32", can_compile=False)

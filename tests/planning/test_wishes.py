@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_plan import plan_of
 
 from bajka.errors import ResourceError, SettingsError
 from bajka.hardware import Machine
 from bajka.planning.plan import Plan
 from bajka.planning.wishes import check_fit
-from made_up import MACHINE, TEXT
+from made_up import MACHINE, TEXT, plan_of
 from tiny import tiny_config
 
 SMALL = replace(MACHINE, memory_bytes=256 << 20)
