@@ -25,7 +25,8 @@ _FEWEST_TOKENS = {"cpu": 1024, "cuda": 4096, "mps": 4096}  # of a micro-batch, b
 class Load:
     """What decides the memory of a training step beside shape and batch.
 
-    `averages` counts further fp32 copies of the weights; `device` is cpu, cuda or mps.
+    `averages` counts further fp32 copies of the weights; `device` is cpu, cuda or mps; `taught` says that the loss is against
+    a teacher's expectations too.
     """
 
     bytes_per_activation: int = 4
@@ -33,6 +34,7 @@ class Load:
     compiled: bool = False
     averages: int = 0
     device: str = "cpu"
+    taught: bool = False
 
     def fused_norms(self, c: ModelConfig) -> bool:
         """Whether RMSNorm is that of `bajka.model.fused`, which keeps nothing in fp32."""
@@ -205,8 +207,8 @@ def _loss(c: ModelConfig, load: Load, tokens: int, chunk: int | None) -> int:
     B, V, C = load.bytes_per_activation, c.vocab_size, c.n_embd
     if chunk is not None:
         sums = 4 * V * C + (B * V * C if B < 4 and load.device != "cpu" else 0)
-        return sums + 8 * min(chunk, tokens) * V + B * tokens * C
-    return tokens * V * 12
+        return sums + (16 if load.taught else 8) * min(chunk, tokens) * V + B * tokens * C
+    return tokens * V * (16 if load.taught else 12)
 
 
 def _optimizer_step(c: ModelConfig, load: Load) -> int:

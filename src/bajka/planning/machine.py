@@ -83,6 +83,7 @@ def load_of(
     *,
     compiled: bool,
     averages: int = 0,
+    taught: bool = False,
 ) -> Load:
     """What of machine and optimizer decides the memory and the cost of a step."""
     return Load(
@@ -91,6 +92,7 @@ def load_of(
         compiled=compiled,
         averages=averages,
         device=machine.kind,
+        taught=taught,
     )
 
 
@@ -182,12 +184,12 @@ def plan_memory(
     beside: int = 0,
 ) -> Fit:
     """What is in memory at once, so that a step stays below half of what a CPU has free, or 85 % of a GPU's, less the bytes
-    that something `beside` it takes."""
+    that a teacher `beside` it takes."""
     wish = settings.train
     micro = wish.micro_batch_size
     found = fit(
         model,
-        load_of(model, recipe.optimizer, machine, compiled=compiled, averages=average.copies),
+        load_of(model, recipe.optimizer, machine, compiled=compiled, averages=average.copies, taught=beside > 0),
         budget=memory_budget(machine) - beside,
         global_batch_size=batch,
         micro_batch_size=None if micro is None else min(batch, micro),
@@ -209,12 +211,12 @@ def fits(
     model: ModelConfig, optimizer: OptimizerName, machine: Machine, settings: Settings, batch: int, *, beside: int = 0
 ) -> bool:
     """Whether a step of this shape on so large a batch, with as many sequences at once as were set or else one, stays within
-    the memory budget, less the bytes that something `beside` it takes."""
+    the memory budget, less the bytes that a teacher `beside` it takes."""
     wish, s, budget = settings.train, settings.schedule, memory_budget(machine) - beside
     average = AveragePlan(s.average or "none", 0.0, s.average_epochs)
     found = fit(
         model,
-        load_of(model, optimizer, machine, compiled=False, averages=average.copies),
+        load_of(model, optimizer, machine, compiled=False, averages=average.copies, taught=beside > 0),
         budget=budget,
         global_batch_size=batch,
         micro_batch_size=None if wish.micro_batch_size is None else min(wish.micro_batch_size, batch),

@@ -49,7 +49,7 @@ from bajka.planning.shape import (
     choose_shape,
     imported_shape,
 )
-from bajka.planning.teacher import TeacherPlan, plan_teacher, teacher_pays, with_teacher
+from bajka.planning.teacher import OWN, TeacherPlan, plan_teacher, teacher_pays, with_teacher
 from bajka.planning.telling import describe
 from bajka.planning.wishes import FEWEST_STEPS, check_batch, check_time
 
@@ -130,13 +130,14 @@ def make_plan(
     *,
     rates: Rates,
     imported: ModelConfig | None = None,
+    teacher: ModelConfig | None = None,
     spent: float = 5.0,
     processes: int = 1,
 ) -> Plan:
     """Work out everything that `settings` left open; `rates` are those measured on this machine.
 
-    `imported` is the shape of the model that training starts from, `spent` the seconds that are gone when training begins;
-    `processes` share the work of a step, each as fast as measured.
+    `imported` is the shape of the model that training starts from, `teacher` that of a given one; `spent` seconds are gone when
+    training begins; `processes` share the work of a step, each as fast as measured.
     The same arguments give the same plan. Raises `CorpusError` when the text is too little for one window, `SettingsError`,
     `ResourceError` or `ModelError` for wishes that cannot be met, with the nearest that can.
     """
@@ -152,7 +153,7 @@ def make_plan(
     else:
         model = imported_shape(settings, facts, imported, c)
     windows_per_epoch = outlook.windows_per_epoch(model)
-    alone, (teacher, outlook) = outlook, plan_teacher(outlook, model, c)
+    alone, (taught_by, outlook) = outlook, plan_teacher(outlook, model, teacher, c)
     speed, tokens = outlook.speed, outlook.seen(model)
     batch = _batch(outlook, model, tokens, c)
     check_batch(settings, batch, windows_per_epoch)
@@ -165,15 +166,15 @@ def make_plan(
     steps = outlook.beside_looks(model, steps, batch)
     most_epochs = _most_epochs(settings, outlook, epochs := steps * batch / windows_per_epoch, c)
     readings = epochs * outlook.readings_per_epoch(model)
-    if teacher is not None:  # so often read beside a teacher, a text is as one that is read less often without
+    if taught_by is not None:  # so often read beside a teacher, a text is as one that is read less often without
         readings *= MOST_READINGS / MOST_READINGS_TAUGHT
     model = plan_dropout(settings, model, readings, c, imported=not fresh)
     recipe = plan_recipe(settings, model, readings, steps, c, imported=not fresh)
     average = plan_average(settings, steps, epochs, c)
-    beside = teacher.bytes_beside(model) if teacher else 0
+    beside = taught_by.bytes_beside(model) if taught_by else 0
     fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, beside=beside, c=c)
     looks = plan_looks(settings, facts, model, speed, steps=steps, batch=batch, in_minutes=minutes is not None, c=c)
-    expectation = with_teacher(teacher, alone, model, batch, steps * batch * model.context_length)
+    expectation = with_teacher(taught_by, alone, model, batch, steps * batch * model.context_length)
     training = steps * speed.step_seconds(model, batch)
     length = None if outlook.ends_early(model) else minutes
     return Plan(
@@ -196,14 +197,17 @@ def make_plan(
         expected_tokens_per_second=speed.tokens_per_second(model, batch),
         expected_memory_bytes=fitted.bytes + beside,
         average=average,
-        teacher=teacher,
+        teacher=taught_by,
         early_stopping=settings.schedule.early_stopping,
         early_stopping_every_steps=settings.schedule.early_stopping_every_steps or early_every(settings, steps),
         gradient_checkpointing=fitted.gradient_checkpointing,
         loss_chunk=fitted.loss_chunk,
         expected_seconds=_seconds(
             length,
-            spent + (teacher.seconds if teacher else 0.0) + training * (1 + looks.share) + speed.compile_seconds(model),
+            spent
+            + (taught_by.seconds if taught_by else 0.0)
+            + training * (1 + looks.share)
+            + speed.compile_seconds(model),
         ),
         evaluation_share=looks.share,
         expected_bits_per_byte=None if expectation is None else expectation.bits_per_byte,
@@ -289,6 +293,7 @@ def _judge(outlook: Outlook, machine: Machine) -> Judge:
         shown=outlook.shown,
         fits=lambda model: fits(model, outlook.speed.optimizer, machine, outlook.settings, outlook.sequences(model)),
         teacher=partial(teacher_pays, outlook),
+        must_be_taught=outlook.settings.train.teacher == OWN,
     )
 
 

@@ -87,13 +87,15 @@ class Judge:
     """What a shape can be judged by before it is trained.
 
     `tokens` gives how many of the text's tokens it would see, again and again counted (None: the length is not in minutes),
-    `shown` how many an epoch shows, `fits` whether it fits into memory; `teacher` whether one pays if time is left for it.
+    `shown` how many an epoch shows, `fits` whether it fits into memory; `teacher` whether one pays if time is left for it,
+    `must_be_taught` that it was asked for in any case.
     """
 
     tokens: Callable[[ModelConfig], float] | None
     shown: Callable[[ModelConfig], float]
     fits: Callable[[ModelConfig], bool]
     teacher: Callable[[ModelConfig], bool]
+    must_be_taught: bool = False
 
 
 LARGEST_STEP = {"cpu": 4096, "gpu": 16_384}
@@ -157,9 +159,10 @@ def choose_shape(settings: Settings, facts: CorpusFacts, machine: Machine, judge
 def _taught_by_time(shapes: list[ModelConfig], judge: Judge) -> tuple[ModelConfig, str]:
     """The largest shape that sees enough tokens in the time, or reads all of the text often enough."""
     assert judge.tokens is not None
-    reading = [
-        one for one in shapes if judge.teacher(one) and judge.tokens(one) >= READINGS_WITH_TEACHER * judge.shown(one)
-    ]
+    taught = shapes if judge.must_be_taught else [one for one in shapes if judge.teacher(one)]
+    reading = [one for one in taught if judge.tokens(one) >= READINGS_WITH_TEACHER * judge.shown(one)]
+    if judge.must_be_taught and not reading:
+        return shapes[0], "the smallest shape, so that there is time for its teacher too"
     if reading:
         why = f"the largest shape that can read all of the text {READINGS_WITH_TEACHER:g} times in this time, with its teacher"
         return max(reading, key=parameters), why

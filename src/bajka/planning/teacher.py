@@ -12,27 +12,28 @@ from dataclasses import dataclass, replace
 from bajka.config import Settings
 from bajka.errors import SettingsError
 from bajka.model import ModelConfig
-from bajka.model.estimate import parameters
+from bajka.model.estimate import flops_per_token, parameters
 from bajka.planning.expectation import Expectation
 from bajka.planning.looks import plan_looks
 from bajka.planning.machine import fits
 from bajka.planning.outlook import LAST_SECONDS, Outlook
-from bajka.planning.shape import MOST_READINGS, YOURS, Choices
+from bajka.planning.shape import MOST_READINGS, MOST_READINGS_TAUGHT, YOURS, Choices
 
 OWN = "own"
 """The teacher that is trained first, on the same texts."""
 
-TOKENS = (20_000, 500_000)
-"""Training tokens of texts on which a teacher brings something: of 12,000 it knows too little, larger ones were not tried."""
+TOKENS = (20_000, 750_000)
+"""Training tokens of texts on which a teacher brings something: of 12,000 it knows too little, 700,000 are the most that were
+tried."""
 
-SLOWER = 1.2
-"""Seconds of a step with a teacher of the same shape over those of one without."""
+SLOWER = 0.2
+"""Of a step's time, what a teacher of the same shape takes beside it; another one takes as much more as it computes more."""
 
 FEWEST_READINGS = 3.0
 """Readings for which time must be left behind the teacher's."""
 
-MOST_OF_THE_TIME = 0.8
-"""Share of the time that a teacher may take, where it was asked for."""
+MOST_READINGS_TRIED = 8.0
+"""Readings that a run may be allowed (five at least) and still get a teacher by itself: eight were as good as five."""
 
 SHARE = 0.8
 """Of what a run learns: what its teacher expects; the rest is the text."""
@@ -44,21 +45,24 @@ GAIN = 0.035
 @dataclass(frozen=True)
 class TeacherPlan:
     """`model` is `OWN` or a MODEL, whose expectations are `share` of what is learnt; one of its own is trained for so many
-    `epochs`, which take so many `seconds`."""
+    `epochs`, which take so many `seconds`; one that was given has so many `weights`."""
 
     model: str
     share: float
     epochs: float = 0.0
     seconds: float = 0.0
+    weights: int = 0
 
     def bytes_beside(self, model: ModelConfig) -> int:
         """Memory beside a training step of this shape: the teacher's weights, in fp32; while one of its own is trained, the
         network waits with its optimizer's two numbers for each."""
-        return (12 if self.model == OWN else 4) * parameters(model)
+        return 12 * parameters(model) if self.model == OWN else 4 * self.weights
 
 
-def plan_teacher(outlook: Outlook, model: ModelConfig, c: Choices) -> tuple[TeacherPlan | None, Outlook]:
-    """The teacher of a run of this shape, and what lies ahead of the run then."""
+def plan_teacher(
+    outlook: Outlook, model: ModelConfig, given: ModelConfig | None, c: Choices
+) -> tuple[TeacherPlan | None, Outlook]:
+    """The teacher of a run of this shape, and what lies ahead of the run then; `given` is the shape of one that was named."""
     wish = outlook.settings.train.teacher
     if wish == "none" or (wish is None and not (teacher_pays(outlook, model) and _has_time(outlook, model))):
         _refuse_share(outlook.settings)
@@ -69,26 +73,41 @@ def plan_teacher(outlook: Outlook, model: ModelConfig, c: Choices) -> tuple[Teac
         "time is left when this text was read often enough: a first network is trained, and a second learns from it too"
     )
     name = c.take("teacher", wish, OWN, why)
-    if name == OWN and not outlook.fresh:
+    if name == OWN:
+        _refuse_own(outlook, model)
+    share = float(c.take("teacher_share", outlook.settings.train.teacher_share, SHARE, "the rest is the text itself"))
+    larger = 1.0 if given is None else flops_per_token(given) / flops_per_token(model)
+    taught = replace(outlook, taught=True, speed=replace(outlook.speed, slower=1 + SLOWER * larger))
+    if name != OWN:
+        return TeacherPlan(name, share, weights=0 if given is None else parameters(given)), taught
+    seconds = _seconds(outlook, model)
+    if outlook.seconds is not None:
+        taught = replace(taught, seconds=outlook.seconds - seconds)
+    return TeacherPlan(OWN, share, _epochs(outlook, model), seconds), taught
+
+
+def _refuse_own(outlook: Outlook, model: ModelConfig) -> None:
+    """Raise `SettingsError` where a run cannot train its own teacher, or has no time for it."""
+    train = outlook.settings.train
+    if not outlook.fresh:
         raise SettingsError(
             f"teacher = {OWN} trains two networks from the beginning, but --from was given: name a MODEL as the teacher, or "
             "leave --teacher out."
         )
-    share = float(c.take("teacher_share", outlook.settings.train.teacher_share, SHARE, "the rest is the text itself"))
-    taught = replace(outlook, taught=True, speed=replace(outlook.speed, slower=SLOWER))
-    if name != OWN:
-        return TeacherPlan(name, share), taught
-    seconds = _seconds(outlook, model)
-    if outlook.seconds is not None:
-        if seconds > MOST_OF_THE_TIME * outlook.seconds:
-            enough = math.ceil((seconds / MOST_OF_THE_TIME + LAST_SECONDS) / 6) / 10
-            raise SettingsError(
-                f"teacher = {OWN} reads the text {MOST_READINGS:g} times, which takes about {seconds:,.0f} s here, and "
-                f"{outlook.seconds:,.0f} s are left for it and for the model itself. Give some --minutes {enough + 0.5:g}, a "
-                "smaller --n-layer and --n-embd, or leave --teacher out."
-            )
-        taught = replace(taught, seconds=outlook.seconds - seconds)
-    return TeacherPlan(OWN, share, MOST_READINGS, seconds), taught
+    if train.mix:
+        raise SettingsError(
+            f"teacher = {OWN} is trained on the texts themselves, but --mix adds others, of which it would know nothing: name "
+            "a MODEL that has read both, give all of them as texts, or leave --teacher out."
+        )
+    if outlook.seconds is None or _has_time(outlook, model):
+        return
+    needed = _seconds(outlook, model) * (1 + (1 + SLOWER) * FEWEST_READINGS / MOST_READINGS)
+    enough = math.ceil((1.1 * needed + LAST_SECONDS) / 6) / 10 + 0.5
+    raise SettingsError(
+        f"teacher = {OWN} trains two networks, which read the text {FEWEST_READINGS:g} times at least. That takes about "
+        f"{needed:,.0f} s here, and {outlook.seconds:,.0f} s are left for it. Give some --minutes {enough:g}, a smaller "
+        "--n-layer and --n-embd, or leave --teacher out."
+    )
 
 
 def _refuse_share(settings: Settings) -> None:
@@ -104,10 +123,10 @@ def with_teacher(
     teacher: TeacherPlan | None, alone: Outlook, model: ModelConfig, batch: int, tokens: float
 ) -> Expectation | None:
     """The expectation of a run that sees so many `tokens`: what is expected of its teacher, lowered by what a second network
-    gains; of a teacher that was given nothing is known."""
+    gains that reads the text as often; of a teacher that was given, and of fewer readings, nothing is known."""
     if teacher is None:
         return alone.expectation(model, tokens, steps=max(1, round(tokens / (batch * model.context_length))))
-    if teacher.model != OWN:
+    if teacher.model != OWN or tokens < 0.9 * FEWEST_READINGS * _reading(alone, model):
         return None
     steps = _steps(alone, model, batch)
     found = alone.expectation(model, steps * batch * model.context_length, steps=steps)
@@ -126,7 +145,7 @@ def teacher_pays(outlook: Outlook, model: ModelConfig) -> bool:
         and train.windows == "packed"
         and not train.mix
         and train.teacher in (None, OWN)
-        and length.most_epochs is None
+        and (length.most_epochs is None or MOST_READINGS_TAUGHT <= length.most_epochs <= MOST_READINGS_TRIED)
         and length.early_stopping is None
         and length.average in (None, "none")
     )
@@ -136,8 +155,13 @@ def teacher_pays(outlook: Outlook, model: ModelConfig) -> bool:
 
 def _has_time(outlook: Outlook, model: ModelConfig) -> bool:
     """Whether the time is enough for a teacher of this shape and a run that is worth it."""
-    tokens = outlook.tokens(model)
-    return tokens is not None and tokens >= (MOST_READINGS + SLOWER * FEWEST_READINGS) * outlook.facts.train_tokens
+    tokens, readings = outlook.tokens(model), MOST_READINGS + (1 + SLOWER) * FEWEST_READINGS
+    return tokens is not None and tokens >= readings * _reading(outlook, model)
+
+
+def _reading(outlook: Outlook, model: ModelConfig) -> float:
+    """Training tokens in which all of the text is read once."""
+    return outlook.windows_per_epoch(model) * model.context_length / outlook.readings_per_epoch(model)
 
 
 def _seconds(outlook: Outlook, model: ModelConfig) -> float:
@@ -150,6 +174,11 @@ def _seconds(outlook: Outlook, model: ModelConfig) -> float:
     return steps * speed.step_seconds(model, batch) * (1 + looks.share)
 
 
+def _epochs(outlook: Outlook, model: ModelConfig) -> float:
+    """Epochs of the teacher, in which it reads the text `MOST_READINGS` times."""
+    return MOST_READINGS / outlook.readings_per_epoch(model)
+
+
 def _steps(outlook: Outlook, model: ModelConfig, batch: int) -> int:
     """Steps of the teacher's epochs."""
-    return math.ceil(MOST_READINGS * outlook.windows_per_epoch(model) / batch)
+    return math.ceil(_epochs(outlook, model) * outlook.windows_per_epoch(model) / batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bajka.config import Settings
@@ -96,8 +97,16 @@ def check_fit(plan: Plan, need: int, machine: Machine, *, imported: bool) -> Non
     )
     if imported:
         raise ResourceError(said + "Close other programs, shorten --context-length, or start from smaller weights.")
-    load = load_of(m, plan.recipe.optimizer, machine, compiled=plan.compile, averages=plan.average.copies)
-    near = nearest_that_fits(m, load, machine.memory_bytes, plan.global_batch_size)
+    beside = plan.teacher.bytes_beside if plan.teacher else None
+    load = load_of(
+        m,
+        plan.recipe.optimizer,
+        machine,
+        compiled=plan.compile,
+        averages=plan.average.copies,
+        taught=beside is not None,
+    )
+    near = nearest_that_fits(m, load, machine.memory_bytes, plan.global_batch_size, beside)
     if near is None:
         raise ResourceError(said + "Even the smallest shapes do not fit: close other programs.")
     flags = f"--n-layer {near.n_layer} --n-embd {near.n_embd}"
@@ -107,9 +116,15 @@ def check_fit(plan: Plan, need: int, machine: Machine, *, imported: bool) -> Non
     raise ResourceError(said + f"Nearest that fits: {flags} --micro-batch-size 1.")
 
 
-def nearest_that_fits(model: ModelConfig, load: Load, budget: int, batch: int) -> ModelConfig | None:
+def nearest_that_fits(
+    model: ModelConfig,
+    load: Load,
+    budget: int,
+    batch: int,
+    beside: Callable[[ModelConfig], int] | None = None,
+) -> ModelConfig | None:
     """The shape with as many layers and the largest width (of whole heads) that fits with one sequence of the `batch` at a
-    time, with fewer layers if none does."""
+    time, and with the bytes `beside` it, with fewer layers if none does."""
     depth = model.n_layer
     while depth >= 1:
         for heads in range(model.n_head, 0, -1):
@@ -123,7 +138,8 @@ def nearest_that_fits(model: ModelConfig, load: Load, budget: int, batch: int) -
                     "n_inner": feed_forward_width(model.family, width),
                 }
             )
-            if fit(near, load, budget=budget, global_batch_size=batch, micro_batch_size=1).bytes <= budget:
+            left = budget - (beside(near) if beside else 0)
+            if fit(near, load, budget=left, global_batch_size=batch, micro_batch_size=1).bytes <= left:
                 return near
         depth //= 2
     return None

@@ -81,8 +81,14 @@ def _prepare(
     """Prepare the data and make the plan; gives what plan.json holds. Nothing of the run is written before all is well."""
     settings, run = life.settings, life.run
     log.say(f"Machine: {machine.name}, {machine.precision}.")
-    imported = None if base is None else base.model.config
-    planner = Planner.measuring(settings, machine, elapsed=clock.seconds, imported=imported, processes=world.size)
+    planner = Planner.measuring(
+        settings,
+        machine,
+        elapsed=clock.seconds,
+        imported=base.model.config if base else None,
+        teacher=teacher.model.config if teacher else None,
+        processes=world.size,
+    )
     seen = seen_of([text for one in sources_of(settings) if not one.given for text in one.texts], log.view.working)
     inputs = prepare_all(
         settings,

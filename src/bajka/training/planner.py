@@ -20,7 +20,7 @@ LOOKS = 3
 @dataclass
 class Planner:
     """Plans one run on one machine, or for so many `processes` on machines like it; `elapsed` gives the seconds since the
-    command began.
+    command began, `imported` and `teacher` are the shapes of given models.
 
     `rates` grow with each candidate whose step is measured, within `allowance` seconds in all; with 0 nothing is measured,
     and the same texts and settings give the same plan.
@@ -33,6 +33,7 @@ class Planner:
     imported: ModelConfig | None = None
     allowance: float = 0.0
     processes: int = 1
+    teacher: ModelConfig | None = None
 
     @classmethod
     def measuring(
@@ -42,12 +43,13 @@ class Planner:
         *,
         elapsed: Callable[[], float],
         imported: ModelConfig | None = None,
+        teacher: ModelConfig | None = None,
         processes: int = 1,
     ) -> Planner:
         """A planner for this machine, whose rates are measured now; steps of candidates follow."""
         allowance = measuring_seconds(planned_minutes(settings))
         rates = measure_machine(machine, seconds=0.25 * allowance)
-        return cls(settings, machine, rates, elapsed, imported, allowance, processes)
+        return cls(settings, machine, rates, elapsed, imported, allowance, processes, teacher)
 
     @property
     def minutes(self) -> float | None:
@@ -69,6 +71,7 @@ class Planner:
             self.machine,
             rates=self.rates,
             imported=self.imported,
+            teacher=self.teacher,
             spent=self.elapsed(),
             processes=self.processes,
         )

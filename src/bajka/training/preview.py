@@ -37,8 +37,13 @@ def preview(settings: Settings, *, say: Callable[[str], None], progress: Progres
     check_replay(settings)
     teacher = given_teacher(settings)
     tokenizer = tokenizer_with(base, teacher, settings)
-    imported = base.model.config if base else None
-    planner = Planner.measuring(settings, machine, elapsed=lambda: time.perf_counter() - began, imported=imported)
+    planner = Planner.measuring(
+        settings,
+        machine,
+        elapsed=lambda: time.perf_counter() - began,
+        imported=base.model.config if base else None,
+        teacher=teacher.model.config if teacher else None,
+    )
     facts = _facts(settings, tokenizer, planner, say, progress)
     say(f"Training: {facts.train_tokens:,} tokens. Validation: {facts.validation_tokens:,} tokens.")
     plan = planner.plan(facts)
