@@ -10,12 +10,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 import bajka
+from bajka.checkpoint.model_folder import load_model
 from bajka.checkpoint.run_folder import RunFolder
-from bajka.errors import Interrupted, RunError, SettingsError, TokenizerError
+from bajka.errors import DamagedFileError, Interrupted, RunError, SettingsError, TokenizerError
+from bajka.training.earlier import run_of
 from bajka.training.steps import StepReport
 from bajka.watching.view import SilentView
 from bajka.watching.watch import watch
@@ -108,6 +111,79 @@ def test_the_early_first_look_of_a_run_is_at_its_teacher_too(
     teacher = RunFolder(run.folder.teacher)
     assert 0 < first < teacher.plan["plan"]["evaluate_every_steps"]
     assert first in [line["step"] for line in teacher.metrics() if "val_loss" in line]
+
+
+def test_ctrl_c_in_the_last_step_of_the_teacher_stops_before_the_model(
+    texts: Path, whole: bajka.Run, tmp_path: Path
+) -> None:
+    last, out = int(bits(bajka.open_run(whole.folder.teacher))["step"]), tmp_path / "run"
+    view = Watcher(lambda report: os.kill(os.getpid(), signal.SIGINT) if report.step == last else None)
+    with pytest.raises(Interrupted, match=f"Stopped at step {last} of the teacher; everything is saved"):
+        train_tiny(texts, view, out=str(out), **TAUGHT)
+    assert bajka.open_run(RunFolder(out).teacher).folder.plan["finished"]
+    assert bits(go_on(out)) == bits(whole)
+
+
+def test_what_may_change_reaches_a_teacher_that_is_not_finished(texts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(Stopped):
+        train_tiny(texts, stop_at(3), out=str(out), **TAUGHT)
+    run = go_on(out, learning_rate=0.001, micro_batch_size=2, prompts=("Then",))
+    for folder in (RunFolder(run.folder.teacher), run.folder):
+        assert folder.plan["plan"]["recipe"]["learning_rate"] == 0.001
+        assert folder.plan["plan"]["micro_batch_size"] == 2
+    samples = [json.loads(line) for line in RunFolder(run.folder.teacher).samples_file.read_text().splitlines()]
+    assert {line["prompt"] for line in samples if line["step"] > 3} == {"Then"}
+
+
+def test_another_length_counts_the_time_of_the_teacher(texts: Path, tmp_path: Path) -> None:
+    out, wishes = tmp_path / "run", TAUGHT | {"steps": None, "minutes": 10, "most_epochs": 5}
+    with pytest.raises(Stopped):
+        train_tiny(texts, stop_at(3), out=str(out), **wishes)
+    plan = RunFolder(out).plan
+    plan["plan"]["teacher"]["seconds"] = 240.0
+    RunFolder(out).write_plan(plan)
+    with pytest.raises(RunError, match=r"minutes = 2, but 4\.0 are used when its teacher is done"):
+        bajka.train(out, view=SilentView(), minutes=2)
+
+
+def test_token_files_of_others_have_a_teacher_too(whole: bajka.Run, tmp_path: Path) -> None:
+    folder, ids = tmp_path / "tokens", (np.arange(9000) * 7919 % 250).astype(np.uint16)
+    folder.mkdir()
+    for name, part in (("train.bin", ids[:8000]), ("val.bin", ids[8000:])):
+        part.tofile(folder / name)
+    tokenizer = Path(whole.folder.plan["data"]["folder"]) / "tokenizer.json"
+    wishes = TAUGHT | {"tokenizer": str(tokenizer), "vocab_size": None}
+    run = train_tiny(folder, out=str(tmp_path / "run"), **wishes)
+    assert bajka.open_run(run.folder.teacher).folder.plan["finished"]
+
+
+@pytest.mark.parametrize("trouble", ["is not there", "is damaged"])
+def test_the_copy_of_a_given_teacher_is_looked_at_before_anything_of_a_run_changes(
+    texts: Path, whole: bajka.Run, tmp_path: Path, trouble: str
+) -> None:
+    out = tmp_path / "run"
+    train_tiny(texts, out=str(out), **TAUGHT | {"teacher": str(whole.folder.teacher)})
+    weights = RunFolder(out).teacher / "model.safetensors"
+    if trouble == "is damaged":
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+    else:
+        weights.unlink()
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.name != "log.txt"}
+    with pytest.raises(DamagedFileError, match=f"the teacher from which .* learns, {trouble}.*--from"):
+        bajka.train(out, view=SilentView(), steps=20)
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_the_copy_of_a_teacher_is_not_the_model_of_its_run(texts: Path, whole: bajka.Run, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run = train_tiny(texts, out=str(out), **TAUGHT | {"teacher": str(whole.folder.teacher)})
+    assert run_of(load_model(str(run.folder.teacher))) is None
+    found = run_of(load_model(str(out)))
+    assert found is not None
+    assert found.path == out
 
 
 def test_ctrl_c_in_the_teacher_says_how_the_run_goes_on(texts: Path, tmp_path: Path) -> None:
@@ -205,6 +281,18 @@ def test_its_own_teacher_goes_with_no_given_weights(texts: Path, whole: bajka.Ru
 def test_the_teacher_of_a_run_stays_what_it_was(whole: bajka.Run) -> None:
     with pytest.raises(RunError, match="teacher = none cannot change"):
         bajka.train(whole.folder.path, view=SilentView(), teacher="none", steps=20)
+    with pytest.raises(RunError, match=r"teacher_share = 0\.5 cannot change in .* \(it was 0\.8\)"):
+        bajka.train(whole.folder.path, view=SilentView(), teacher_share=0.5, steps=20)
+
+
+def test_a_teacher_that_the_plan_chose_stays_too(texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bajka.planning.teacher.TOKENS", (0, 10**9))
+    out, wishes = tmp_path / "run", TAUGHT | {"teacher": None, "steps": None, "minutes": 1, "most_epochs": 5}
+    with pytest.raises(Stopped):
+        train_tiny(texts, stop_at(3), out=str(out), **wishes)
+    assert RunFolder(out).plan["plan"]["teacher"]["model"] == "own"
+    with pytest.raises(RunError, match=r"teacher = none cannot change in .* \(it was own\)"):
+        bajka.train(out, view=SilentView(), teacher="none")
 
 
 def test_two_processes_train_and_follow_a_teacher_as_one_does(texts: Path, whole: bajka.Run, tmp_path: Path) -> None:

@@ -40,12 +40,12 @@ def earlier_corpus(base: LoadedModel, settings: Settings, *, say: Say, progress:
 
 
 def run_of(base: LoadedModel) -> RunFolder | None:
-    """The run that a model is the best of, or a checkpoint of."""
-    for folder in base.folder.absolute().parents[:2]:  # of runs/alice/model, runs/alice/checkpoints/step-000400
-        run = RunFolder(folder)
-        if run.config_file.is_file() and run.plan_file.is_file():
-            return run
-    return None
+    """The run that a model is the best of, or a checkpoint of; the copy of a teacher in a run's folder is not its model."""
+    folder = base.folder.absolute()
+    if folder.name != "model" and folder.parent.name != "checkpoints":
+        return None
+    run = RunFolder(folder.parent if folder.name == "model" else folder.parents[1])
+    return run if run.config_file.is_file() and run.plan_file.is_file() else None
 
 
 def _data_of(run: RunFolder, tokenizer: Tokenizer, say: Say, progress: Progress) -> TokenData:

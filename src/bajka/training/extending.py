@@ -20,12 +20,14 @@ MOST_EVALUATIONS = 20
 """Of a run whose length was changed."""
 
 
-def check_length(plan: Plan, state: dict[str, Any]) -> None:
-    """Raise `RunError` when an unfinished run was given a length that is over; `plan` has the new one."""
-    used, step = float(state["active_seconds"]) / 60, int(state["step"])
+def check_length(plan: Plan, state: dict[str, Any], teacher: float) -> None:
+    """Raise `RunError` when an unfinished run was given a length that is over, or will be when its teacher is done, after so
+    many seconds; `plan` has the new one."""
+    active, step = float(state["active_seconds"]), int(state["step"])
+    used, how = max(active, teacher) / 60, "used" if active >= teacher else "used when its teacher is done"
     if plan.minutes is not None and plan.minutes <= used:
         raise RunError(
-            f"minutes = {plan.minutes:g}, but {used:.1f} are used: those of a run that is not finished are counted from its "
+            f"minutes = {plan.minutes:g}, but {used:.1f} are {how}: those of a run that is not finished are counted from its "
             f"beginning. For {plan.minutes:g} more: --minutes {math.ceil(used + plan.minutes)}. Without it the run goes on as "
             "planned."
         )
@@ -73,12 +75,13 @@ def clock_of(plan: Plan, cooldown: Cooldown | None, step: int) -> dict[str, Any]
     return write_decisions(decisions) if decisions else None
 
 
-def with_other_length(plan: Plan, settings: Settings, state: Mapping[str, Any]) -> Plan:
-    """An unfinished run's plan, with another length in it, expecting what that means; of its result nothing."""
+def with_other_length(plan: Plan, settings: Settings, state: Mapping[str, Any], teacher: float) -> Plan:
+    """An unfinished run's plan, with another length in it, expecting what that means beside so many seconds of a teacher; of
+    its result nothing."""
     steps = plan.schedule.steps
     if steps is None:
         assert plan.minutes is not None
-        tokens = 60 * plan.minutes * _speed(plan, state) / (1 + plan.evaluation_share)
+        tokens = (60 * plan.minutes - teacher) * _speed(plan, state) / (1 + plan.evaluation_share)
         steps = int(tokens / (plan.global_batch_size * plan.model.context_length)) or plan.expected_steps
         steps = min(steps, plan.most_steps or steps)
     return _expecting(plan, steps, settings)

@@ -204,7 +204,7 @@ def _named(run: RunFolder, given: Mapping[str, Any]) -> Life:
     old = run.settings
     wanted = {name: value for name, value in given.items() if name not in ("texts", "out") and value is not None}
     asked = settings_with(**wanted)
-    changes = {name: value for name, value in wanted.items() if _value(asked, name) != _value(old, name)}
+    changes = {name: value for name, value in wanted.items() if value_of(asked, name) != value_of(old, name)}
     for name, value in changes.items():
         if name not in MAY_CHANGE:
             raise RunError(
@@ -225,18 +225,21 @@ def _named(run: RunFolder, given: Mapping[str, Any]) -> Life:
     return Life(run, settings, "extend" if finished else _unfinished(run), said, new_length, tuple(changes))
 
 
-def _value(settings: Settings, name: str) -> Any:
+def value_of(settings: Settings, name: str) -> Any:
     """The value of a setting by its flat name."""
     return getattr(getattr(settings, SECTION_OF[name]), name)
 
 
 def _was(run: RunFolder, old: Settings, name: str) -> str:
     """What a setting was, set or planned, in words."""
-    value = _value(old, name)
+    value = value_of(old, name)
     if value is None and run.plan_file.is_file():
         planned = run.plan["plan"]
-        value = next((place[name] for place in (planned["recipe"], planned["model"], planned) if name in place), None)
-        value = value["name"] if isinstance(value, dict) else value
+        named = {"schedule": planned["schedule"]["name"], "teacher": None}
+        if teacher := planned.get("teacher"):
+            named |= {"teacher": teacher["model"], "teacher_share": teacher["share"]}
+        places = (named, planned["recipe"], planned["model"], planned)
+        value = next((place[name] for place in places if name in place), None)
     return "was not set" if value is None else f"was {value}"
 
 

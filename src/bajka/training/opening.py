@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bajka.checkpoint.checkpoint import read_checkpoint
-from bajka.checkpoint.model_folder import LoadedModel, load_model, write_model_folder
+from bajka.checkpoint.model_folder import LoadedModel, load_model
 from bajka.coaching.facts import text_facts
 from bajka.config import Settings
 from bajka.corpus.unchanged import seen_of
@@ -37,7 +37,7 @@ from bajka.training.sharding import shard, sharded_memory, wants_shards, wants_s
 from bajka.training.sources import sources_of
 from bajka.training.steps import TrainingState
 from bajka.training.taking_up import take_up
-from bajka.training.teacher import check_given, given_teacher, may_have_read, tokenizer_with
+from bajka.training.teacher import check_given, given_teacher, keep_copy, may_have_read, tokenizer_with
 from bajka.watching.record import Log
 from bajka.watching.trackers import check_trackers
 
@@ -115,8 +115,8 @@ def _prepare(
     document["data"]["seen"] = seen
     document |= {"matmul_rate": round(rate), "rates": planner.rates.as_dict()}
     run.write_settings(settings)
-    if teacher is not None:  # a copy of it: the run goes on without the original, and elsewhere
-        write_model_folder(run.teacher, teacher.model, teacher.tokenizer)
+    if teacher is not None:
+        document["teacher_sha256"] = keep_copy(run, teacher)
     run.write_plan(document)
     run.forget_after(-1)
     log.begin()

@@ -57,6 +57,7 @@ class Session:
     resumed: bool = False
     teacher: Teacher | None = None
     pace: Pace = field(default_factory=Pace)
+    signalled: int = 0
     _saved_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -175,9 +176,10 @@ class Session:
             self._evaluate()
 
     def _obey(self, signals: Signals) -> None:
-        """Save and stop when any process got a signal, unless the run ends anyway."""
+        """Save and stop when any process got a signal; one that ends anyway only keeps it in `signalled`."""
         number = self.world.agree(signals.received)
         if not number or self.state.ended(self.plan.schedule):
+            self.signalled = number
             return
         if (self.run.read_pointer("last") or {}).get("step") != self.state.step:
             self._save()

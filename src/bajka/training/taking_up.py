@@ -25,6 +25,7 @@ from bajka.training.extending import (
 from bajka.training.life import Life, resumed_settings
 from bajka.training.mixed import folders_of, learned_from, reopen_all
 from bajka.training.pulse import died_of_memory
+from bajka.training.teacher import check_copy, teacher_seconds
 from bajka.watching.record import Log
 
 
@@ -32,6 +33,7 @@ def take_up(life: Life, log: Log) -> tuple[dict[str, Any], Path] | None:
     """Find the checkpoint to go on from and write what changes in plan.json; None when nothing was saved yet."""
     run, settings, document = life.run, life.settings, life.run.plan
     log.begin()
+    check_copy(run, document)
     for line in mend_pointers(run):
         log.say(line)
     folder, back = _checkpoint(life, document, log)
@@ -85,7 +87,7 @@ def _checkpoint(life: Life, document: dict[str, Any], log: Log) -> tuple[Path | 
     if life.new_length and life.state != "extend" and folder is not None:
         state, before = read_checkpoint(folder).state, Plan.from_dict(document["plan"])
         plan = resumed_settings(before, life.settings, life)
-        check_length(plan, state)
+        check_length(plan, state, teacher_seconds(run, plan))
         cooldown = falling(before, _decided(document, state), state["step"])
         if before_fall and cooldown is not None and gets_longer(before, plan, cooldown, state):
             folder = find_checkpoint(run, "cooldown", say=log.say)
@@ -113,7 +115,7 @@ def _with_changes(life: Life, document: dict[str, Any], state: dict[str, Any], l
         document["clock"] = clock_of(plan, None, step)
     elif life.new_length:
         document["clock"] = clock_of(plan, None if back else cooldown, step)
-        plan = with_other_length(plan, settings, state)
+        plan = with_other_length(plan, settings, state, teacher_seconds(life.run, plan))
         if plan.minutes is not None and plan.expected_steps == plan.most_steps:
             log.say(
                 f"It may end at step {plan.most_steps:,}, when the text was read {plan.most_epochs:g} times, though time may "

@@ -7,17 +7,24 @@ often before it knows it by heart: born-again networks (Furlanello et al., arXiv
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from bajka.checkpoint.model_folder import LoadedModel, load_model
+from bajka import durable
+from bajka.checkpoint.model_folder import WEIGHTS, LoadedModel, load_model, write_model_folder
+from bajka.checkpoint.run_folder import RunFolder
 from bajka.config import Settings
-from bajka.errors import SettingsError, TokenizerError
+from bajka.errors import DamagedFileError, SettingsError, TokenizerError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.model.loss import Taught
 from bajka.model.transformer import Transformer
+from bajka.planning.plan import Plan
 from bajka.planning.teacher import OWN
+from bajka.settings import shell_word
 from bajka.tokenizer import Tokenizer
 from bajka.training.earlier import check_wished_tokenizer, run_of
 
@@ -40,6 +47,39 @@ def given_teacher(settings: Settings) -> LoadedModel | None:
     """The model of --teacher; None where there is none, or the run trains its own."""
     name = settings.train.teacher
     return None if name in (None, "none", OWN) else load_model(name)
+
+
+def keep_copy(run: RunFolder, teacher: LoadedModel) -> str:
+    """Copy a teacher that was given into the run's folder, so that it goes on without the original and elsewhere; gives the
+    SHA-256 of its weights."""
+    write_model_folder(run.teacher, teacher.model, teacher.tokenizer)
+    return durable.sha256_of(run.teacher / WEIGHTS)
+
+
+def check_copy(run: RunFolder, plan_file: Mapping[str, Any]) -> None:
+    """Raise `DamagedFileError` unless the copy of a given teacher is there as it was written; nothing is asked of a run's own,
+    which is trained again."""
+    teacher = plan_file["plan"].get("teacher")
+    if teacher is None or teacher["model"] == OWN:
+        return
+    weights, written = run.teacher / WEIGHTS, plan_file.get("teacher_sha256")
+    trouble = "is not there" if not weights.is_file() else ""
+    if not trouble and written and durable.sha256_of(weights) != written:
+        trouble = "is damaged"
+    if trouble:
+        raise DamagedFileError(
+            f"{weights}, the teacher from which {run.path} learns, {trouble}, so its training cannot go on as it was. Put the "
+            f"file back, or begin a new run from its weights: bajka train TEXTS --from {shell_word(run.path)}"
+        )
+
+
+def teacher_seconds(run: RunFolder, plan: Plan) -> float:
+    """Seconds of a run's clock when its own teacher is done: as it was, or about as planned; 0 without one."""
+    if plan.teacher is None or plan.teacher.model != OWN:
+        return 0.0
+    own = RunFolder(run.teacher)
+    finished = own.plan.get("finished") if own.plan_file.is_file() else None
+    return float(finished["seconds"]) if finished else plan.teacher.seconds
 
 
 def tokenizer_with(base: LoadedModel | None, teacher: LoadedModel | None, settings: Settings) -> Tokenizer | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from bajka.checkpoint.mending import mend_plan
@@ -19,7 +20,7 @@ from bajka.errors import Interrupted
 from bajka.planning.teacher import OWN
 from bajka.settings import settings_with, shell_word
 from bajka.training.finishing import finish
-from bajka.training.life import Life, existing
+from bajka.training.life import LENGTHS, MAY_CHANGE, Life, existing, value_of
 from bajka.training.opening import open_session
 from bajka.training.session import Session
 from bajka.training.teacher import Teacher
@@ -37,7 +38,7 @@ def open_teacher(session: Session) -> Teacher | None:
     folder = session.run.teacher
     if teacher.model == OWN:
         _train(session, RunFolder(folder), epochs=teacher.epochs)
-    return Teacher(load_model(str(folder)).model, session.machine, share=teacher.share)
+    return Teacher(load_model(str(folder.resolve())).model, session.machine, share=teacher.share)
 
 
 def _train(session: Session, run: RunFolder, *, epochs: float) -> None:
@@ -59,24 +60,36 @@ def _train(session: Session, run: RunFolder, *, epochs: float) -> None:
         try:
             own.go()
         except Interrupted as stopped:
-            raise Interrupted(
-                f"Stopped at step {own.state.step:,} of the teacher; everything is saved. Continue: bajka train "
-                f"{shell_word(session.run.path)}",
-                signal_number=stopped.exit_code - 128,
-            ) from None
+            raise _interrupted(session, own, stopped.exit_code - 128) from None
         log.view = SilentView()
         session.world.first(lambda: finish(own))
+        if own.signalled:
+            raise _interrupted(session, own, own.signalled)
     session.clock = own.clock
     session.log.say("Now the model itself, which learns from the text and from what its teacher expects.")
     view.opened(session.run)
 
 
+def _interrupted(session: Session, own: Session, signal_number: int) -> Interrupted:
+    return Interrupted(
+        f"Stopped at step {own.state.step:,} of the teacher; everything is saved. Continue: bajka train "
+        f"{shell_word(session.run.path)}",
+        signal_number=signal_number,
+    )
+
+
 def _life(session: Session, run: RunFolder, epochs: float) -> Life:
-    """A new run of the shape of the one around it, or the one that is there."""
-    if run.config_file.is_file():
-        mend_plan(run)
-        return existing(run, [])
-    return Life(run, _settings(session, run, epochs), "new")
+    """A new run of the shape of the one around it, or the one that is there, with what was changed in that meanwhile."""
+    wanted = _settings(session, run, epochs)
+    if not run.config_file.is_file():
+        return Life(run, wanted, "new")
+    mend_plan(run)
+    life = existing(run, [])
+    if life.state != "continue":
+        return life if life.state == "finished" else replace(life, settings=wanted)
+    changes = {name: value_of(wanted, name) for name in sorted(MAY_CHANGE.difference(LENGTHS))}
+    changes = {name: value for name, value in changes.items() if value != value_of(run.settings, name)}
+    return replace(life, settings=settings_with(run.settings, **changes), changed=tuple(changes))
 
 
 def _settings(session: Session, run: RunFolder, epochs: float) -> Settings:
@@ -85,9 +98,12 @@ def _settings(session: Session, run: RunFolder, epochs: float) -> Settings:
     as_often = max(1, math.ceil(plan.evaluate_every_steps * epochs / plan.expected_epochs))
     unset = ("teacher_share", "minutes", "steps", "most_epochs", "limit", "vocab_size", "early_stopping", "average")
     changes: dict[str, Any] = dict.fromkeys(unset) | {name: getattr(plan.model, name) for name in _SHAPE}
-    changes |= {"mix": (), "validate_on": (), "encoding": (), "tensorboard": False, "wandb": False, "tokenizer": "bpe"}
+    changes |= {"validate_on": (), "encoding": (), "tensorboard": False, "wandb": False}
+    folder = Path(session.plan_file["data"]["folder"])
+    if (folder / "meta.json").is_file():
+        changes["tokenizer"] = "bpe"  # the one that lies beside our ids; that of others' is named in the settings
     changes |= {
-        "texts": (session.plan_file["data"]["folder"],),
+        "texts": (str(folder),),
         "out": str(run.path),
         "teacher": "none",
         "epochs": epochs,
