@@ -14,6 +14,7 @@ from bajka.model.estimate import parameters
 from bajka.planning.outlook import LAST_SECONDS
 from bajka.planning.plan import Plan, describe, make_plan
 from bajka.planning.shape import MOST_READINGS, MOST_READINGS_TAUGHT
+from bajka.planning.teacher import TeacherPlan
 from bajka.planning.wishes import check_fit
 from bajka.settings import settings_with
 from made_up import MACHINE, RATES, TEXT, plan_of
@@ -134,8 +135,22 @@ def test_the_nearest_shape_that_fits_leaves_room_for_the_teacher() -> None:
 
 
 def test_much_text_and_a_few_kilobytes_get_no_teacher_by_themselves() -> None:
-    assert plan_of(replace(TEXT, train_tokens=800_000), minutes=600, n_layer=2, n_embd=64).teacher is None
-    assert plan_of(replace(TEXT, train_tokens=12_000), minutes=600, n_layer=2, n_embd=64).teacher is None
+    def teacher(tokens: int) -> TeacherPlan | None:
+        return plan_of(replace(TEXT, train_tokens=tokens), minutes=6000, n_layer=6, n_embd=384).teacher
+
+    assert teacher(800_000) is None
+    assert teacher(700_000) is not None
+    assert teacher(12_000) is None
+
+
+def test_a_network_that_is_small_for_its_text_gets_no_teacher_but_a_larger_one_takes_its_time() -> None:
+    text = replace(TEXT, train_tokens=700_000, bytes=1_900_000)
+    short, long = plan_of(text, minutes=2), plan_of(text, minutes=60)
+    assert short.teacher is None
+    assert "its teacher" not in short.reasons["n_layer"]
+    assert long.teacher is not None
+    assert parameters(long.model) >= 2 * text.train_tokens
+    assert plan_of(text, minutes=2, n_layer=2, n_embd=64).teacher is None, "though there is time for one"
 
 
 def test_a_share_of_no_teacher_is_refused() -> None:

@@ -26,6 +26,10 @@ TOKENS = (20_000, 750_000)
 """Training tokens of texts on which a teacher brings something: of 12,000 it knows too little, 700,000 are the most that were
 tried."""
 
+WEIGHTS_A_TOKEN = 2.0
+"""Weights of a network for each training token of its text, below which a larger one alone learns more in the same time than
+this one with a teacher (docs/experiments.md, "A teacher")."""
+
 SLOWER = 0.2
 """Of a step's time, what a teacher of the same shape takes beside it; another one takes as much more as it computes more."""
 
@@ -140,6 +144,7 @@ def teacher_pays(outlook: Outlook, model: ModelConfig) -> bool:
         outlook.fresh
         and outlook.seconds is not None
         and TOKENS[0] <= outlook.facts.train_tokens <= TOKENS[1]
+        and parameters(model) >= WEIGHTS_A_TOKEN * outlook.facts.train_tokens
         and outlook.settings.model.family == "modern"
         and outlook.speed.machine.kind == "cpu"
         and train.windows == "packed"
