@@ -15,7 +15,7 @@ from bajka.planning.shape import Choices, CorpusFacts
 SHARE = 0.05
 """Share of the time that evaluations, samples and saves may take."""
 
-FIRST_LOOK_SECONDS = 30.0
+FIRST_LOOK_SECONDS = 15.0
 """Training before the first look at what a run in minutes writes, if its evaluations are further apart."""
 
 _OFTEN = (20, 16, 12, 10, 8, 6, 5, 4)  # evaluations a run, that before all steps included
