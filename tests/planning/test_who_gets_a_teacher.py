@@ -138,8 +138,8 @@ def test_much_text_and_a_few_kilobytes_get_no_teacher_by_themselves() -> None:
     def teacher(tokens: int) -> TeacherPlan | None:
         return plan_of(replace(TEXT, train_tokens=tokens), minutes=6000, n_layer=6, n_embd=384).teacher
 
-    assert teacher(800_000) is None
-    assert teacher(700_000) is not None
+    assert teacher(1_100_000) is None
+    assert teacher(900_000) is not None
     assert teacher(12_000) is None
 
 

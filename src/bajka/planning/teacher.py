@@ -22,8 +22,8 @@ from bajka.planning.shape import MOST_READINGS, MOST_READINGS_TAUGHT, YOURS, Cho
 OWN = "own"
 """The teacher that is trained first, on the same texts."""
 
-TOKENS = (20_000, 750_000)
-"""Training tokens of texts on which a teacher brings something: of 12,000 it knows too little, 700,000 are the most that were
+TOKENS = (20_000, 1_000_000)
+"""Training tokens of texts on which a teacher brings something: of 12,000 it knows too little, 950,000 are the most that were
 tried."""
 
 WEIGHTS_A_TOKEN = 2.0
