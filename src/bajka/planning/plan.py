@@ -16,6 +16,7 @@ from bajka.errors import DamagedFileError
 from bajka.hardware import Machine
 from bajka.model import ModelConfig
 from bajka.planning.expectation import Expectation
+from bajka.planning.given_shape import imported_shape
 from bajka.planning.looks import early_every, plan_looks
 from bajka.planning.machine import (
     Speed,
@@ -47,7 +48,6 @@ from bajka.planning.shape import (
     CorpusFacts,
     Judge,
     choose_shape,
-    imported_shape,
 )
 from bajka.planning.teacher import OWN, TeacherPlan, plan_teacher, teacher_pays, with_teacher
 from bajka.planning.telling import describe
@@ -171,11 +171,12 @@ def make_plan(
     model = plan_dropout(settings, model, readings, c, imported=not fresh)
     recipe = plan_recipe(settings, model, readings, steps, c, imported=not fresh)
     average = plan_average(settings, steps, epochs, c)
-    beside = taught_by.bytes_beside(model) if taught_by else 0
+    beside, before = (taught_by.bytes_beside(model), taught_by.seconds) if taught_by else (0, 0.0)
     fitted = plan_memory(settings, model, recipe, average, machine, batch, compiled=compile_, beside=beside, c=c)
     looks = plan_looks(settings, facts, model, speed, steps=steps, batch=batch, in_minutes=minutes is not None, c=c)
     expectation = with_teacher(taught_by, alone, model, batch, steps * batch * model.context_length)
-    training = steps * speed.step_seconds(model, batch)
+    training = steps * speed.step_seconds(model, batch) * (1 + looks.share)
+    whole = spent + before + speed.compile_seconds(model) + training
     length = None if outlook.ends_early(model) else minutes
     return Plan(
         model=model,
@@ -202,13 +203,7 @@ def make_plan(
         early_stopping_every_steps=settings.schedule.early_stopping_every_steps or early_every(settings, steps),
         gradient_checkpointing=fitted.gradient_checkpointing,
         loss_chunk=fitted.loss_chunk,
-        expected_seconds=_seconds(
-            length,
-            spent
-            + (taught_by.seconds if taught_by else 0.0)
-            + training * (1 + looks.share)
-            + speed.compile_seconds(model),
-        ),
+        expected_seconds=_seconds(length, whole),
         evaluation_share=looks.share,
         expected_bits_per_byte=None if expectation is None else expectation.bits_per_byte,
         expectation=expectation,

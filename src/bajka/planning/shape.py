@@ -276,7 +276,7 @@ def _context(settings: Settings, facts: CorpusFacts, machine: Machine, c: Choice
     if wish is None and not _enough_windows(facts, best):
         reason = "the shortest, for so little text"
     context = int(c.take("context_length", wish, best, reason))
-    _check_windows(facts, context)
+    check_windows(facts, context)
     return context
 
 
@@ -284,7 +284,7 @@ def _enough_windows(facts: CorpusFacts, context: int) -> bool:
     return facts.train_tokens >= TRAINING_WINDOWS * context and facts.validation_tokens >= VALIDATION_WINDOWS * context
 
 
-def _check_windows(facts: CorpusFacts, context: int) -> None:
+def check_windows(facts: CorpusFacts, context: int) -> None:
     """Raise `CorpusError` when a side of the split does not fill one window."""
     for name, tokens in (("training", facts.train_tokens), ("validation", facts.validation_tokens)):
         if tokens < context + 1:
@@ -296,33 +296,3 @@ def _check_windows(facts: CorpusFacts, context: int) -> None:
                     else "Give more text, or a smaller --context-length."
                 )
             )
-
-
-_GIVEN = (
-    *("family", "n_layer", "n_head", "n_kv_head", "n_embd", "n_inner"),
-    *("positions", "rope_theta", "activation", "tie_embeddings", "bias"),
-)
-"""What weights have already decided."""
-
-
-def imported_shape(settings: Settings, facts: CorpusFacts, imported: ModelConfig, c: Choices) -> ModelConfig:
-    """The shape of the given weights; the person may only shorten the context of a model with rotary positions."""
-    for name in _GIVEN:
-        wish = getattr(settings.model, name) if name in settings.model.model_fields_set else None
-        if wish is not None and wish != getattr(imported, name):
-            raise SettingsError(
-                f"{name} = {wish} was asked for, but the weights of --from have {getattr(imported, name)}: leave it out."
-            )
-    context = imported.context_length
-    wish = settings.model.context_length
-    if wish is not None and wish != context and imported.is_gpt:
-        raise SettingsError(f"context_length = {wish}, but the model of --from has a table of {context} positions.")
-    if wish is not None and wish > context:
-        raise SettingsError(
-            f"context_length = {wish} is more than the {context} that the model of --from was made for."
-        )
-    context = int(c.take("context_length", wish, context, "that of the weights it starts from"))
-    _check_windows(facts, min(context, SMALLEST_CONTEXT))
-    return imported.model_copy(
-        update={"context_length": context, "attention_dropout": settings.model.attention_dropout}
-    )
